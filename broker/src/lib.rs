@@ -1,0 +1,1 @@
+//! The running broker: shards of broker-core on reactor, monitoring, signals.

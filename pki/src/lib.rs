@@ -1,0 +1,1 @@
+//! Makes a certificate authority and issues broker, node and client certificates.

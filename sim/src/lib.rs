@@ -1,0 +1,1 @@
+//! Whole fleets on the pure cores, in virtual time.

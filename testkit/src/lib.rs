@@ -1,0 +1,1 @@
+//! Seeded randomness, virtual time and links for tests.

@@ -1,0 +1,1 @@
+//! The NATS text protocol: incremental parser, encoders, subjects, INFO and CONNECT.
