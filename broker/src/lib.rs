@@ -1,1 +1,15 @@
-//! The running broker: shards of broker-core on reactor, monitoring, signals.
+//! The running broker: shards of `broker-core` on `reactor`, one thread each, and what surrounds them.
+//!
+//! [`config`] checks what it is told, [`capacity`] decides how many shards this host needs, [`running`] starts and stops them,
+//! [`shard`] is the loop of one of them. Protocol decisions are all in `broker-core`.
+
+#![forbid(unsafe_code)]
+
+pub mod capacity;
+pub mod config;
+pub mod running;
+mod server_id;
+mod shard;
+
+pub use config::{BrokerConfig, TlsSetting};
+pub use running::Broker;

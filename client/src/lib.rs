@@ -1,1 +1,10 @@
 //! A lean NATS client core with a thin driver, and the fleet client on it.
+//!
+//! * [`nats`]: one client connection as a pure state machine.
+//!   It does no I/O and reads no clock, so the same code runs on epoll, fifty thousand times in one process, and in a simulated network.
+//!
+//! The crate keeps one rule between its modules: `nats` never imports the fleet client.
+
+#![forbid(unsafe_code)]
+
+pub mod nats;

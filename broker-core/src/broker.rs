@@ -1,0 +1,94 @@
+//! What all shards of one broker share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::account::{Account, DEFAULT_ACCOUNT, DEFAULT_ACCOUNT_ID};
+use crate::config::CoreConfig;
+use crate::counters::{Counters, PublishedCounters};
+use crate::ids::{AccountId, Cid, ShardId};
+use crate::inbox::Inbox;
+use crate::table::ConnTable;
+
+/// The shared state: table, accounts, inboxes, figures. It outlives its shards.
+#[derive(Debug)]
+pub struct BrokerCore {
+    /// The configuration.
+    pub config: CoreConfig,
+    pub(crate) table: ConnTable,
+    accounts: Box<[Account]>,
+    inboxes: Box<[Inbox]>,
+    counters: Box<[PublishedCounters]>,
+    connections: AtomicU64,
+    next_cid: AtomicU64,
+}
+
+impl BrokerCore {
+    /// A broker of so many shards, at least one.
+    #[must_use]
+    pub fn new(config: CoreConfig, shards: u16) -> Self {
+        // Connections that close still hold their slot for a while, so the table is a little larger than the limit.
+        let slots = usize::try_from(config.connections_max).unwrap_or(usize::MAX).min(1 << 24);
+        Self {
+            table: ConnTable::new(slots + slots / 16 + 64),
+            accounts: Box::new([Account::new(DEFAULT_ACCOUNT_ID, DEFAULT_ACCOUNT, config.seed)]),
+            inboxes: (0..shards.max(1)).map(|_| Inbox::default()).collect(),
+            counters: (0..shards.max(1)).map(|_| PublishedCounters::default()).collect(),
+            connections: AtomicU64::new(0),
+            next_cid: AtomicU64::new(1),
+            config,
+        }
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub fn shards(&self) -> u16 {
+        u16::try_from(self.inboxes.len()).expect("made from a u16")
+    }
+
+    /// All accounts; the default one is the first.
+    #[must_use]
+    pub fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// The account of this number, which a connection has.
+    pub(crate) fn account(&self, id: AccountId) -> &Account {
+        &self.accounts[id.0 as usize]
+    }
+
+    /// The inbox of a shard.
+    ///
+    /// # Panics
+    /// There is no such shard.
+    #[must_use]
+    pub fn inbox(&self, shard: ShardId) -> &Inbox {
+        &self.inboxes[usize::from(shard.0)]
+    }
+
+    /// The figures of each shard as it last published them.
+    pub fn shard_counters(&self) -> impl Iterator<Item = Counters> + '_ {
+        self.counters.iter().map(PublishedCounters::read)
+    }
+
+    /// The figures of all shards together.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.shard_counters().fold(Counters::default(), Counters::plus)
+    }
+
+    pub(crate) fn publish_counters(&self, shard: ShardId, counters: &Counters) {
+        self.counters[usize::from(shard.0)].publish(counters);
+    }
+
+    /// Counts a new connection unless the broker is full.
+    pub(crate) fn admit(&self) -> Option<Cid> {
+        let admitted = self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+            (open < self.config.connections_max).then_some(open + 1)
+        });
+        admitted.ok().map(|_| Cid(self.next_cid.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    pub(crate) fn dismiss(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

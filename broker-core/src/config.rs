@@ -1,0 +1,113 @@
+//! What the routing core is told once, at its construction.
+
+use std::time::Duration;
+
+use muster_wire::info::Info;
+use muster_wire::limits::Limits;
+
+/// Whether a connection must speak TLS, and what `INFO` says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TlsOffer {
+    /// Plain connections.
+    #[default]
+    Off,
+    /// TLS after `INFO`; no certificate is asked of the client.
+    Server,
+    /// TLS after `INFO`; the client must show a certificate.
+    Mutual,
+}
+
+/// The credentials every client must show, where any are wanted.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// One token.
+    Token(Box<str>),
+    /// One user with a password.
+    User {
+        /// The user's name.
+        user: Box<str>,
+        /// The password in clear text.
+        password: Box<str>,
+    },
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Token(_) => formatter.write_str("Token(..)"),
+            Self::User { user, .. } => write!(formatter, "User {{ user: {user:?}, .. }}"),
+        }
+    }
+}
+
+/// Every bound and every delay of the core. The defaults are nats-server's where it has the setting.
+#[derive(Debug, Clone)]
+pub struct CoreConfig {
+    /// What `INFO` says of this broker; the fields of one connection are filled in for each.
+    pub info: Info,
+    /// Limits of the parser.
+    pub limits: Limits,
+    /// Connections of clients, over all shards.
+    pub connections_max: u64,
+    /// Subscriptions of one connection; 0 is no limit.
+    pub subscriptions_max: usize,
+    /// Bytes that may wait for one connection before it is cut.
+    pub pending_max: u64,
+    /// Time between keep-alives.
+    pub ping_interval: Duration,
+    /// Keep-alives that may stand unanswered.
+    pub pings_out_max: u8,
+    /// Credentials that `CONNECT` must show.
+    pub credentials: Option<Credentials>,
+    /// Time from accept, or from the end of the TLS handshake, to a valid `CONNECT` where credentials are wanted.
+    pub auth_timeout: Duration,
+    /// Whether connections speak TLS.
+    pub tls: TlsOffer,
+    /// Time from accept to the end of the TLS handshake.
+    pub tls_timeout: Duration,
+    /// Time in which a peer must take at least one byte of what waits for it.
+    pub write_deadline: Duration,
+    /// Deliveries of one shard in one turn. At some 0.15 µs each the default is 1.2 ms, which is how long a broadcast can hold up other connections.
+    pub deliveries_a_turn: u32,
+    /// How long a publisher is held at most when one of several receivers is behind.
+    pub stall: Duration,
+    /// Closed connections that monitoring can still show, a shard.
+    pub closed_kept: usize,
+    /// Seed of every random choice and of the keyed hashes.
+    pub seed: u64,
+}
+
+impl Default for CoreConfig {
+    fn default() -> Self {
+        Self {
+            info: Info::default(),
+            limits: Limits::default(),
+            connections_max: 65_536,
+            subscriptions_max: 0,
+            pending_max: 64 << 20,
+            ping_interval: Duration::from_secs(120),
+            pings_out_max: 2,
+            credentials: None,
+            auth_timeout: Duration::from_secs(2),
+            tls: TlsOffer::Off,
+            tls_timeout: Duration::from_secs(2),
+            write_deadline: Duration::from_secs(10),
+            deliveries_a_turn: 8192,
+            stall: Duration::from_millis(10),
+            closed_kept: 10_000,
+            seed: 0,
+        }
+    }
+}
+
+impl CoreConfig {
+    /// Above this, publishers are held back.
+    pub(crate) fn hold_above(&self) -> u64 {
+        self.pending_max / 4 * 3
+    }
+
+    /// Below this, held publishers go on.
+    pub(crate) fn release_below(&self) -> u64 {
+        self.pending_max / 2
+    }
+}

@@ -1,0 +1,316 @@
+//! The operations of a client, but for publishing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_wire::client_op::ClientOp;
+use muster_wire::connect::Connect;
+use muster_wire::encode::{put_err, put_info, put_ok, put_pong};
+use muster_wire::info::Info;
+use muster_wire::subject::is_valid_subscription;
+
+use super::{Flow, ShardCore};
+use crate::close::CloseReason;
+use crate::config::Credentials;
+use crate::conn::{ClientMeta, Conn, ConnOptions, Phase};
+use crate::ids::{AccountId, ConnRef, Key};
+use crate::sublist::Member;
+use crate::subs::{Sub, SubTable};
+use crate::table::{Life, Shared};
+
+/// The first keep-alive after `CONNECT` comes this early, for the round-trip time.
+const FIRST_PING: Duration = Duration::from_secs(2);
+
+/// The queue name that clients may not take.
+const RESERVED_QUEUE: &[u8] = b"_sys_";
+
+/// Distinct client languages and versions a shard shares the text of; further ones are kept for each connection.
+const STRINGS_MAX: usize = 64;
+
+impl ShardCore {
+    /// `bytes` are those of the whole operation.
+    pub(super) fn handle_op(
+        &mut self,
+        key: Key,
+        op: ClientOp<'_>,
+        bytes: &[u8],
+        now: Duration,
+    ) -> Flow {
+        let Some(conn) = self.conn(key) else { return Flow::Closed };
+        match conn.phase {
+            Phase::Active => {}
+            Phase::AwaitConnect if matches!(op, ClientOp::Connect(_)) => {}
+            Phase::AwaitConnect => {
+                self.close(key, CloseReason::AuthenticationFailure, now);
+                return Flow::Closed;
+            }
+            // TLS's owner hands over no byte before the handshake is done.
+            Phase::AwaitTls | Phase::Closing { .. } => return Flow::Closed,
+        }
+        match op {
+            ClientOp::Pub { subject, reply, headers_len, payload } => {
+                let ended = &bytes[bytes.len() - payload.len() - 2..];
+                return self.handle_publish(key, subject, reply, headers_len, ended, now);
+            }
+            ClientOp::Sub { subject, queue, sid } => self.handle_sub(key, subject, queue, sid),
+            ClientOp::Unsub { sid, max } => self.handle_unsub(key, sid, max),
+            ClientOp::Ping => self.handle_ping(key),
+            ClientOp::Pong => self.handle_pong(key, now),
+            ClientOp::Connect(json) => return self.handle_connect(key, json, now),
+            ClientOp::Info(json) => {
+                if Info::parse(json).is_err() {
+                    self.close(key, CloseReason::BadArguments, now);
+                    return Flow::Closed;
+                }
+            }
+            ClientOp::Ok => {}
+            ClientOp::Err(_) => {
+                self.close(key, CloseReason::ClientClosed, now);
+                return Flow::Closed;
+            }
+        }
+        Flow::Next
+    }
+
+    fn handle_connect(&mut self, key: Key, json: &[u8], now: Duration) -> Flow {
+        let reason = match Connect::parse(json) {
+            Err(_) => Err(CloseReason::BadArguments),
+            Ok(connect) => self.check_connect(&connect).map(|()| connect),
+        };
+        match reason {
+            Err(reason) => {
+                self.close(key, reason, now);
+                Flow::Closed
+            }
+            Ok(connect) => {
+                self.accept_connect(key, &connect, now);
+                Flow::Next
+            }
+        }
+    }
+
+    fn check_connect(&self, connect: &Connect) -> Result<(), CloseReason> {
+        if !matches!(connect.protocol, 0 | 1) {
+            return Err(CloseReason::BadClientProtocol);
+        }
+        let authorised = match &self.broker.config.credentials {
+            None => true,
+            Some(Credentials::Token(token)) => same(connect.auth_token.as_deref(), token),
+            Some(Credentials::User { user, password }) => {
+                same(connect.user.as_deref(), user) & same(connect.pass.as_deref(), password)
+            }
+        };
+        let foreign = connect.new_account || connect.account.as_deref().is_some_and(|a| !a.is_empty());
+        if !authorised || foreign {
+            return Err(CloseReason::AuthenticationFailure);
+        }
+        if connect.no_responders && !(connect.headers && self.broker.config.limits.headers) {
+            return Err(CloseReason::NoRespondersNeedsHeaders);
+        }
+        Ok(())
+    }
+
+    fn accept_connect(&mut self, key: Key, connect: &Connect, now: Duration) {
+        let options = ConnOptions {
+            verbose: connect.verbose,
+            pedantic: connect.pedantic,
+            echo: connect.echo,
+            headers: connect.headers && self.broker.config.limits.headers,
+            no_responders: connect.no_responders,
+            async_info: connect.protocol >= 1,
+        };
+        let meta = ClientMeta {
+            name: connect.name.clone(),
+            lang: connect.lang.as_deref().map(|lang| self.share(lang)),
+            version: connect.version.as_deref().map(|version| self.share(version)),
+        };
+        let first_ping = self.broker.config.ping_interval.min(FIRST_PING);
+        let jitter = first_ping.mul_f64(self.rng.f64() * 0.2);
+        let Some(conn) = self.conn_mut(key) else { return };
+        conn.options = options;
+        conn.phase = Phase::Active;
+        conn.deadline = None;
+        conn.meta = Some(Box::new(meta));
+        conn.keep_alive.at = now + first_ping + jitter;
+        let me = conn.me;
+        self.broker.table.with(me, |shared| shared.headers = options.headers);
+        self.schedule(key);
+        self.acknowledge(key);
+    }
+
+    /// Equal texts of lang and version are kept once a shard.
+    fn share(&mut self, text: &str) -> Arc<str> {
+        if let Some(shared) = self.strings.iter().find(|shared| ***shared == *text) {
+            return Arc::clone(shared);
+        }
+        let shared: Arc<str> = text.into();
+        if self.strings.len() < STRINGS_MAX {
+            self.strings.push(Arc::clone(&shared));
+        }
+        shared
+    }
+
+    fn handle_sub(&mut self, key: Key, subject: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
+        let Some((me, account)) = self.conn(key).map(|conn| (conn.me, conn.account)) else { return };
+        if !is_valid_subscription(subject) {
+            return self.append(key, 32, |out| put_err(out, "Invalid Subject"));
+        }
+        if queue == Some(RESERVED_QUEUE) {
+            let subject = String::from_utf8_lossy(subject);
+            let text = format!(
+                "Permissions Violation for Subscription to \"{subject}\" using queue \"_sys_\""
+            );
+            return self.append(key, text.len(), |out| put_err(out, &text));
+        }
+        self.remove_exhausted(key);
+        let subscriptions_max = self.broker.config.subscriptions_max;
+        let place = self.broker.table.with(me, |shared| {
+            let number = sid_number(shared, sid);
+            if shared.subs.get_mut(number).is_some() {
+                Place::Taken
+            } else if subscriptions_max != 0 && shared.subs.len() >= subscriptions_max {
+                Place::TooMany
+            } else {
+                Place::Free(number)
+            }
+        });
+        match place {
+            Some(Place::Free(sid)) => {
+                let member = Member { slot: me.slot, generation: me.generation, sid };
+                let sublist = &self.broker.account(account).sublist;
+                let interest = sublist.insert(subject, queue, member);
+                let sub = Sub { sid, interest, delivered: 0, max: 0 };
+                self.broker.table.with(me, |shared| shared.subs.insert(sub));
+                self.acknowledge(key);
+            }
+            Some(Place::TooMany) => {
+                self.append(key, 48, |out| put_err(out, "maximum subscriptions exceeded"));
+            }
+            Some(Place::Taken) => self.acknowledge(key),
+            None => {}
+        }
+    }
+
+    fn handle_unsub(&mut self, key: Key, sid: &[u8], max: Option<u64>) {
+        let Some((me, account)) = self.conn(key).map(|conn| (conn.me, conn.account)) else { return };
+        let removed = self.broker.table.with(me, |shared| {
+            let number = find_sid(shared, sid)?;
+            let sub = shared.subs.get_mut(number)?;
+            match max {
+                Some(max) if max > sub.delivered => {
+                    sub.max = max;
+                    None
+                }
+                _ => shared.subs.remove(number),
+            }
+        });
+        if let Some(sub) = removed.flatten() {
+            self.withdraw(account, me, &sub);
+        }
+        self.acknowledge(key);
+    }
+
+    fn handle_ping(&mut self, key: Key) {
+        let Some(conn) = self.conn_mut(key) else { return };
+        let first = !std::mem::replace(&mut conn.greeted, true);
+        let tells_info = first && conn.options.async_info;
+        let (cid, peer, account) = (conn.cid.0, conn.peer, conn.account);
+        if !tells_info {
+            return self.append(key, 8, put_pong);
+        }
+        let info = Info {
+            connect_info: true,
+            remote_account: Some(self.broker.account(account).name.clone()),
+            ..self.info(cid, peer)
+        };
+        self.append(key, 512, |out| {
+            put_pong(out);
+            put_info(out, &info);
+        });
+    }
+
+    fn handle_pong(&mut self, key: Key, now: Duration) {
+        let Some(conn) = self.conn_mut(key) else { return };
+        conn.keep_alive.unanswered = 0;
+        if let Some(sent) = conn.keep_alive.sent.take() {
+            conn.keep_alive.rtt = Some(now.saturating_sub(sent));
+            conn.keep_alive.rtt_taken = now;
+        }
+    }
+
+    /// `+OK` where the client wants one for each operation.
+    pub(super) fn acknowledge(&mut self, key: Key) {
+        if self.conn(key).is_some_and(|conn| conn.options.verbose) {
+            self.append(key, 8, put_ok);
+        }
+    }
+
+    /// Takes a subscription that is no longer in its connection's table out of the sublist.
+    pub(super) fn withdraw(&self, account: AccountId, me: ConnRef, sub: &Sub) {
+        let member = Member { slot: me.slot, generation: me.generation, sid: sub.sid };
+        self.broker.account(account).sublist.remove(&sub.interest, member);
+    }
+
+    /// Removes what has had its last message, before anything later can be seen by the client.
+    pub(super) fn remove_exhausted(&mut self, key: Key) {
+        let Some((me, account)) = self.conn(key).map(|conn| (conn.me, conn.account)) else { return };
+        let gone = self.broker.table.with(me, |shared| {
+            std::mem::take(&mut shared.exhausted).then(|| shared.subs.take_exhausted())
+        });
+        for sub in gone.flatten().unwrap_or_default() {
+            self.withdraw(account, me, &sub);
+        }
+    }
+
+    /// Appends to the connection's own outbound; a peer that makes us answer faster than it reads is cut like any other.
+    pub(super) fn append(&mut self, key: Key, size: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(me) = self.conn(key).map(|conn| conn.me) else { return };
+        let pending_max = self.broker.config.pending_max;
+        let newly_dirty = self.broker.table.with(me, |shared| {
+            if matches!(shared.life, Life::Cut) {
+                return false;
+            }
+            shared.append(size, write);
+            if shared.owed > pending_max && shared.life == Life::Open {
+                shared.life = Life::Cut;
+            }
+            shared.mark_dirty()
+        });
+        if newly_dirty == Some(true) {
+            self.dirty.push_back(key);
+        }
+    }
+
+    pub(super) fn subscriptions(&self, conn: &Conn) -> SubTable {
+        let taken = self.broker.table.with(conn.me, |shared| std::mem::take(&mut shared.subs));
+        taken.unwrap_or_default()
+    }
+}
+
+enum Place {
+    Free(u64),
+    Taken,
+    TooMany,
+}
+
+fn sid_number(shared: &mut Shared, sid: &[u8]) -> u64 {
+    match find_sid(shared, sid) {
+        Some(number) => number,
+        None => shared.names.get_or_insert_default().find_or_add(sid),
+    }
+}
+
+fn find_sid(shared: &Shared, sid: &[u8]) -> Option<u64> {
+    match &shared.names {
+        Some(names) => names.find(sid),
+        None => crate::subs::SidNames::default().find(sid),
+    }
+}
+
+/// Compares without telling by its duration how many bytes were right.
+fn same(given: Option<&str>, wanted: &str) -> bool {
+    let given = given.unwrap_or_default().as_bytes();
+    let wanted = wanted.as_bytes();
+    let differing = given.iter().zip(wanted).fold(0, |bits, (a, b)| bits | (a ^ b));
+    given.len() == wanted.len() && differing == 0
+}

@@ -1,0 +1,127 @@
+//! What monitoring sees of a shard's connections.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ShardCore;
+use crate::close::CloseReason;
+use crate::conn::Conn;
+use crate::ids::{Cid, Key};
+
+/// One connection at one moment. Times are the shard's monotonic ones.
+#[derive(Debug, Clone)]
+pub struct ConnInfo {
+    /// Its number.
+    pub cid: Cid,
+    /// Its key in the shard; after it ended, of no use.
+    pub key: Key,
+    /// The other side's address.
+    pub peer: SocketAddr,
+    /// When it came.
+    pub started: Duration,
+    /// When bytes last arrived.
+    pub last_activity: Duration,
+    /// When it ended.
+    pub stopped: Option<Duration>,
+    /// Why it ended.
+    pub reason: Option<CloseReason>,
+    /// Round-trip time of the last answered keep-alive.
+    pub rtt: Option<Duration>,
+    /// Bytes that wait for it.
+    pub pending_bytes: u64,
+    /// Messages it sent.
+    pub in_msgs: u64,
+    /// Messages it was sent.
+    pub out_msgs: u64,
+    /// Bytes of the messages it sent.
+    pub in_bytes: u64,
+    /// Bytes of the messages it was sent.
+    pub out_bytes: u64,
+    /// How often it was held back or stalled as a publisher.
+    pub stalls: u32,
+    /// How many subscriptions it has.
+    pub subscriptions: usize,
+    /// The subscriptions, where they were asked for.
+    pub subs: Vec<SubInfo>,
+    /// The name it gave itself.
+    pub name: Option<Box<str>>,
+    /// Its client library's language.
+    pub lang: Option<Arc<str>>,
+    /// Its client library's version.
+    pub version: Option<Arc<str>>,
+}
+
+/// One subscription at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubInfo {
+    /// The subject.
+    pub subject: Box<[u8]>,
+    /// The queue group.
+    pub queue: Option<Box<[u8]>>,
+    /// The sid as the client wrote it.
+    pub sid: Box<[u8]>,
+    /// Messages delivered.
+    pub msgs: u64,
+    /// Auto-unsubscribe after so many; 0 is never.
+    pub max: u64,
+}
+
+impl ShardCore {
+    /// Every open connection; with `subs` their subscriptions too.
+    pub fn open_connections(&self, subs: bool) -> impl Iterator<Item = ConnInfo> + '_ {
+        let open = self.conns.iter().filter(|conn| !conn.is_closing());
+        open.filter_map(move |conn| self.info_of(conn, subs))
+    }
+
+    /// The connections that ended last, oldest first.
+    pub fn closed_connections(&self) -> impl Iterator<Item = &ConnInfo> {
+        self.closed.iter()
+    }
+
+    pub(super) fn snapshot(&self, key: Key, subs: bool) -> Option<ConnInfo> {
+        self.conn(key).and_then(|conn| self.info_of(conn, subs))
+    }
+
+    fn info_of(&self, conn: &Conn, subs: bool) -> Option<ConnInfo> {
+        let meta = conn.meta.as_deref();
+        self.broker.table.with(conn.me, |shared| ConnInfo {
+            cid: conn.cid,
+            key: conn.key(shared.index),
+            peer: conn.peer,
+            started: conn.started,
+            last_activity: conn.last_activity,
+            stopped: None,
+            reason: None,
+            rtt: conn.keep_alive.rtt,
+            pending_bytes: shared.owed,
+            in_msgs: conn.in_msgs,
+            out_msgs: shared.out_msgs,
+            in_bytes: conn.in_bytes,
+            out_bytes: shared.out_bytes,
+            stalls: conn.stalls,
+            subscriptions: shared.subs.len(),
+            subs: if subs { sub_infos(shared) } else { Vec::new() },
+            name: meta.and_then(|meta| meta.name.clone()),
+            lang: meta.and_then(|meta| meta.lang.clone()),
+            version: meta.and_then(|meta| meta.version.clone()),
+        })
+    }
+}
+
+fn sub_infos(shared: &crate::table::Shared) -> Vec<SubInfo> {
+    let unnamed = crate::subs::SidNames::default();
+    let names = shared.names.as_deref().unwrap_or(&unnamed);
+    let info = |sub: &crate::subs::Sub| {
+        let mut sid = Vec::new();
+        names.put(&mut sid, sub.sid);
+        SubInfo {
+            subject: sub.interest.subject().into(),
+            queue: sub.interest.queue().map(Into::into),
+            sid: sid.into(),
+            msgs: sub.delivered,
+            max: sub.max,
+        }
+    };
+    shared.subs.sorted().into_iter().map(info).collect()
+}

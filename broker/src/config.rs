@@ -1,0 +1,52 @@
+//! What the broker is told, checked.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use muster_broker_core::config::{CoreConfig, TlsOffer};
+use muster_reactor::rustls::ServerConfig;
+
+/// TLS towards clients.
+#[derive(Debug, Clone, Default)]
+pub struct TlsSetting {
+    /// What is offered and asked for.
+    pub offer: TlsOffer,
+    /// Certificates, keys and roots; there whenever the offer is not `Off`.
+    pub config: Option<Arc<ServerConfig>>,
+}
+
+/// Everything a broker needs to start.
+#[derive(Debug, Clone)]
+pub struct BrokerConfig {
+    /// Where clients connect; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where monitoring is served over HTTP, if at all; port 0 takes a free one.
+    pub monitor: Option<SocketAddr>,
+    /// How many shards, if not as many as this host needs.
+    pub shards: Option<u16>,
+    /// TLS towards clients.
+    pub tls: TlsSetting,
+    /// The name in `INFO`; the id where none is given.
+    pub server_name: Option<String>,
+    /// Limits and delays. `info`, `tls` and `seed` are filled in at start.
+    pub core: CoreConfig,
+}
+
+/// Connections the fleet's broker takes unless told otherwise.
+pub const CONNECTIONS_MAX: u64 = 100_000;
+
+/// The port of NATS clients.
+pub const CLIENT_PORT: u16 = 4222;
+
+impl Default for BrokerConfig {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), CLIENT_PORT),
+            monitor: None,
+            shards: None,
+            tls: TlsSetting::default(),
+            server_name: None,
+            core: CoreConfig { connections_max: CONNECTIONS_MAX, ..CoreConfig::default() },
+        }
+    }
+}

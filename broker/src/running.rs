@@ -1,0 +1,301 @@
+//! A broker from its start to its stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, bounded};
+use muster_broker_core::broker::BrokerCore;
+use muster_broker_core::config::CoreConfig;
+use muster_broker_core::ids::ShardId;
+use muster_broker_core::shard::ShardCore;
+use muster_reactor::clock::{Clock, random_seed};
+use muster_reactor::descriptors::{highest_open, raise_limit, take_private_table};
+use muster_reactor::listen::{Claim, Listener};
+use muster_reactor::process::cores;
+use muster_reactor::wake::Wake;
+use muster_wire::info::Info;
+use parking_lot::Mutex;
+
+use crate::capacity::Capacity;
+use crate::config::BrokerConfig;
+use crate::server_id::server_id;
+use crate::shard::{Question, ShardEvent, ShardLinks, ShardLoop};
+
+/// Lines for the log that wait at most; further ones are lost.
+const EVENTS_MAX: usize = 10_000;
+
+/// How long a shard may take to answer a question before it is named as silent.
+const ANSWER_MAX: Duration = Duration::from_millis(500);
+
+/// The version in `INFO`: clients decide by it what the broker can do.
+pub const NATS_VERSION: &str = "2.15.0";
+
+/// Why a broker does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    Listen(SocketAddr, io::Error),
+    /// Something else of the operating system.
+    System(&'static str, io::Error),
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Listen(address, error) if error.kind() == io::ErrorKind::AddrInUse => {
+                write!(formatter, "cannot listen on {address}: address already in use")
+            }
+            Self::Listen(address, error) => write!(formatter, "cannot listen on {address}: {error}"),
+            Self::System(what, error) => write!(formatter, "cannot {what}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// A running broker. Dropping it stops it.
+#[derive(Debug)]
+pub struct Broker {
+    core: Arc<BrokerCore>,
+    address: SocketAddr,
+    capacity: Capacity,
+    wakes: Arc<[Wake]>,
+    questions: Vec<Questions>,
+    events: Receiver<ShardEvent>,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<io::Result<()>>>,
+    clock: Clock,
+    started_unix: Duration,
+}
+
+#[derive(Clone, Default)]
+struct Questions(Arc<Mutex<Vec<Question>>>);
+
+impl std::fmt::Debug for Questions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Questions")
+    }
+}
+
+impl Broker {
+    /// Listens and starts the shards. Returns once clients can connect.
+    ///
+    /// # Errors
+    /// The address is taken, or the operating system refuses what a broker needs.
+    pub fn start(config: BrokerConfig) -> Result<Self, StartError> {
+        let limit = raise_limit().map_err(|error| StartError::System("read the descriptor limit", error))?;
+        let wanted = config.core.connections_max;
+        let mut capacity = Capacity::plan(wanted, limit, cores(), config.shards);
+        if capacity.private_tables && !private_tables_work() {
+            capacity = capacity.without_private_tables();
+        }
+        // The wakes come first: their numbers must be the same in every table.
+        let wakes = (0..capacity.shards).map(|_| Wake::new()).collect::<io::Result<Arc<[Wake]>>>();
+        let wakes = wakes.map_err(|error| StartError::System("make a wake-up", error))?;
+        let claim = Claim::new(config.listen).map_err(|error| StartError::Listen(config.listen, error))?;
+        let address = claim.address();
+        let core = Arc::new(BrokerCore::new(core_config(&config, address, capacity), capacity.shards));
+        let (sender, events) = bounded(EVENTS_MAX);
+        let mut broker = Self {
+            core,
+            address,
+            capacity,
+            wakes,
+            questions: (0..capacity.shards).map(|_| Questions::default()).collect(),
+            events,
+            stop: Arc::new(AtomicBool::new(false)),
+            threads: Vec::new(),
+            clock: Clock::start(),
+            started_unix: muster_reactor::clock::unix_now(),
+        };
+        let highest = highest_open().map_err(|error| StartError::System("list descriptors", error))?;
+        let (started, ready) = bounded(usize::from(capacity.shards));
+        let mut claim = Some(claim);
+        for shard in 0..capacity.shards {
+            let links = ShardLinks {
+                core: Arc::clone(&broker.core),
+                wakes: Arc::clone(&broker.wakes),
+                questions: Arc::clone(&broker.questions[usize::from(shard)].0),
+                events: sender.clone(),
+                stop: Arc::clone(&broker.stop),
+                tls: config.tls.config.clone(),
+                clock: broker.clock,
+            };
+            let started = started.clone();
+            let claim = claim.take();
+            let thread = std::thread::Builder::new().name(format!("shard-{shard}")).spawn(move || {
+                let shard = prepare(ShardId(shard), links, claim, address, capacity, highest);
+                match shard {
+                    Ok(shard) => {
+                        let _ = started.send(Ok(()));
+                        shard.run()
+                    }
+                    Err(error) => {
+                        let _ = started.send(Err(error));
+                        Ok(())
+                    }
+                }
+            });
+            let thread = thread.map_err(|error| StartError::System("start a thread", error))?;
+            broker.threads.push(thread);
+        }
+        for _ in 0..capacity.shards {
+            let result = ready.recv().unwrap_or_else(|_| Err(io::Error::other("a shard died")));
+            result.map_err(|error| StartError::Listen(address, error))?;
+        }
+        Ok(broker)
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What this host will hold.
+    #[must_use]
+    pub fn capacity(&self) -> Capacity {
+        self.capacity
+    }
+
+    /// The routing core, for its figures.
+    #[must_use]
+    pub fn core(&self) -> &Arc<BrokerCore> {
+        &self.core
+    }
+
+    /// The shards' monotonic clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// When the broker started, as time since the Unix epoch.
+    #[must_use]
+    pub fn started_unix(&self) -> Duration {
+        self.started_unix
+    }
+
+    /// Asks every shard, on its own thread, and waits for the answers; a shard that is silent for too long has `None`.
+    pub fn ask<T, F>(&self, question: F) -> Vec<Option<T>>
+    where
+        T: Send + 'static,
+        F: Fn(&ShardCore, Duration) -> T + Clone + Send + 'static,
+    {
+        let answers: Vec<Receiver<T>> = self.questions.iter().zip(self.wakes.iter()).map(|(questions, wake)| {
+            let (sender, receiver) = bounded(1);
+            let question = question.clone();
+            let boxed: Question = Box::new(move |core, now| {
+                let _ = sender.send(question(core, now));
+            });
+            questions.0.lock().push(boxed);
+            wake.wake();
+            receiver
+        }).collect();
+        answers.into_iter().map(|answer| answer.recv_timeout(ANSWER_MAX).ok()).collect()
+    }
+
+    /// Writes what the shards have to say to the log. Call it from one thread of the main descriptor table, now and then.
+    pub fn log_events(&self) {
+        while let Ok(event) = self.events.try_recv() {
+            event.log();
+        }
+    }
+
+    /// Tells every connection good-bye and ends the threads.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        for wake in self.wakes.iter() {
+            wake.wake();
+        }
+        for thread in self.threads.drain(..) {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a shard ended with an error"),
+                Err(_) => tracing::error!("a shard ended with a defect"),
+            }
+        }
+        self.log_events();
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl ShardEvent {
+    fn log(self) {
+        match self {
+            Self::Ended(info) => {
+                let reason = info.reason.map_or("unknown", |reason| reason.text());
+                let name = info.name.as_deref().unwrap_or("");
+                if reason.starts_with("Slow Consumer") {
+                    tracing::warn!(cid = info.cid.0, peer = %info.peer, name, pending_bytes = info.pending_bytes, "slow consumer cut: {reason}");
+                } else {
+                    tracing::debug!(cid = info.cid.0, peer = %info.peer, name, "connection closed: {reason}");
+                }
+            }
+            Self::Tls(peer, error) => tracing::info!(%peer, "TLS failed: {error}"),
+            Self::Accept(error) => tracing::warn!(%error, "cannot accept"),
+            Self::Defect(what) => tracing::error!("a defect was caught: {what}"),
+        }
+    }
+}
+
+fn prepare(
+    id: ShardId,
+    links: ShardLinks,
+    claim: Option<Claim>,
+    address: SocketAddr,
+    capacity: Capacity,
+    highest: u32,
+) -> io::Result<ShardLoop> {
+    if capacity.private_tables {
+        take_private_table(highest)?;
+    }
+    let listener = match claim {
+        Some(claim) => claim.into_listener(),
+        None => Listener::join(address)?,
+    };
+    ShardLoop::new(id, links, listener)
+}
+
+/// Whether a thread may leave the shared descriptor table; tried on a thread that ends at once.
+fn private_tables_work() -> bool {
+    let Ok(highest) = highest_open() else { return false };
+    std::thread::spawn(move || take_private_table(highest).is_ok()).join().unwrap_or(false)
+}
+
+fn core_config(config: &BrokerConfig, address: SocketAddr, capacity: Capacity) -> CoreConfig {
+    let mut rng = fastrand::Rng::with_seed(random_seed());
+    let id = server_id(std::array::from_fn(|_| rng.u8(..)));
+    let info = Info {
+        server_name: config.server_name.clone().unwrap_or_else(|| id.clone()),
+        server_id: id,
+        version: NATS_VERSION.to_owned(),
+        proto: 1,
+        go: "none".to_owned(),
+        host: address.ip().to_string(),
+        port: address.port(),
+        headers: config.core.limits.headers,
+        max_payload: i64::try_from(config.core.limits.payload_max).unwrap_or(i64::MAX),
+        ..Info::default()
+    };
+    CoreConfig {
+        info,
+        tls: config.tls.offer,
+        seed: random_seed(),
+        connections_max: capacity.connections,
+        ..config.core.clone()
+    }
+}

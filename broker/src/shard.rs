@@ -1,0 +1,489 @@
+//! The loop of one shard.
+//!
+//! One turn: timers, notices of other shards, readiness (bounded bytes a connection), what was cut short in an earlier turn,
+//! a bounded run of flushes, wake-ups for other shards, sleep.
+//! The loop owns sockets and the poll; what a byte means is decided in `broker-core`.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::Sender;
+use muster_broker_core::broker::BrokerCore;
+use muster_broker_core::close::CloseReason;
+use muster_broker_core::ids::{Key, ShardId};
+use muster_broker_core::outbound::Segment;
+use muster_broker_core::shard::{Accepted, ConnInfo, Flush, ShardCore};
+use muster_reactor::channel::{Backlog, Channel, ChannelError, Incoming};
+use muster_reactor::clock::Clock;
+use muster_reactor::descriptors::{Spare, is_exhausted};
+use muster_reactor::listen::Listener;
+use muster_reactor::poll::{Key as PollKey, Poller, Ready};
+use muster_reactor::rustls::ServerConfig;
+use muster_reactor::stream::Stream;
+use muster_reactor::timers::Timers;
+use muster_reactor::tls::TlsSession;
+use muster_reactor::wake::Wake;
+use parking_lot::Mutex;
+
+/// Bytes read at a time, and from one connection in one turn.
+const READ_AT_ONCE: usize = 64 * 1024;
+
+/// Connections accepted in one turn; a storm of them must not starve those that are there.
+const ACCEPTS_A_TURN: usize = 128;
+
+/// Connections flushed in one turn, at some 8 µs each.
+const FLUSHES_A_TURN: usize = 256;
+
+/// Connections whose unread input is looked at in one turn, beside those with new events.
+const UNREAD_A_TURN: usize = 256;
+
+/// Time in one turn for TLS handshakes; the others wait for the next.
+const HANDSHAKES_A_TURN: Duration = Duration::from_millis(4);
+
+/// A sleeping shard looks round this often all the same.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// How long a stopping shard may take to flush.
+const STOP_MAX: Duration = Duration::from_millis(500);
+
+/// A question to a shard, answered on its own thread between two steps.
+pub(crate) type Question = Box<dyn FnOnce(&ShardCore, Duration) + Send>;
+
+/// Something a shard has to say to the log.
+#[derive(Debug)]
+pub(crate) enum ShardEvent {
+    /// A connection ended.
+    Ended(Box<ConnInfo>),
+    /// A connection's TLS failed, with the cause.
+    Tls(SocketAddr, String),
+    /// Accepting failed.
+    Accept(io::Error),
+    /// A defect was caught while a connection was served.
+    Defect(String),
+}
+
+/// What a shard shares with the threads of the main descriptor table.
+pub(crate) struct ShardLinks {
+    pub(crate) core: Arc<BrokerCore>,
+    pub(crate) wakes: Arc<[Wake]>,
+    pub(crate) questions: Arc<Mutex<Vec<Question>>>,
+    pub(crate) events: Sender<ShardEvent>,
+    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) clock: Clock,
+}
+
+struct Io {
+    key: Key,
+    channel: Channel,
+    backlog: Backlog<Segment>,
+    /// The socket may hold bytes, or its end, that no event will report again.
+    unread: bool,
+    writable: bool,
+}
+
+pub(crate) struct ShardLoop {
+    id: ShardId,
+    core: ShardCore,
+    links: ShardLinks,
+    poller: Poller,
+    listener: Listener,
+    spare: Spare,
+    ios: Vec<Option<Box<Io>>>,
+    timers: Timers,
+    unread: VecDeque<Key>,
+    reflush: VecDeque<Key>,
+    accept_again: bool,
+    handshaken: Duration,
+    scratch: Box<[u8]>,
+    clear: Vec<u8>,
+    events: Vec<Ready>,
+}
+
+impl ShardLoop {
+    /// Opens the poll in the calling thread's descriptor table.
+    pub(crate) fn new(id: ShardId, links: ShardLinks, mut listener: Listener) -> io::Result<Self> {
+        let poller = Poller::new()?;
+        poller.register_wake(&links.wakes[usize::from(id.0)])?;
+        poller.register_listener(&mut listener, 0)?;
+        Ok(Self {
+            id,
+            core: ShardCore::new(Arc::clone(&links.core), id),
+            links,
+            poller,
+            listener,
+            spare: Spare::take(),
+            ios: Vec::new(),
+            timers: Timers::new(),
+            unread: VecDeque::new(),
+            reflush: VecDeque::new(),
+            accept_again: false,
+            handshaken: Duration::ZERO,
+            scratch: vec![0; READ_AT_ONCE].into_boxed_slice(),
+            clear: Vec::new(),
+            events: Vec::new(),
+        })
+    }
+
+    /// Runs until the broker stops.
+    pub(crate) fn run(mut self) -> io::Result<()> {
+        while !self.links.stop.load(Ordering::SeqCst) {
+            self.turn()?;
+            self.sleep()?;
+        }
+        self.stop()
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        self.core.begin_turn();
+        self.handshaken = Duration::ZERO;
+        self.fire_timers();
+        self.core.handle_notices(self.links.clock.now());
+        self.handle_events();
+        self.resume();
+        self.flush_dirty();
+        self.log_ended();
+        self.answer_questions();
+        let wakes = &self.links.wakes;
+        self.core.post(|shard| wakes[usize::from(shard.0)].wake());
+        while let Some((key, at)) = self.core.poll_timer() {
+            self.timers.schedule(timer_key(key), at);
+        }
+        Ok(())
+    }
+
+    fn sleep(&mut self) -> io::Result<()> {
+        let busy = self.core.has_work()
+            || self.accept_again
+            || !self.unread.is_empty()
+            || !self.reflush.is_empty();
+        let inbox = self.links.core.inbox(self.id);
+        let timeout = if busy || !inbox.prepare_sleep() {
+            Duration::ZERO
+        } else {
+            let now = self.links.clock.now();
+            self.timers.next().map_or(SLEEP_MAX, |at| at.saturating_sub(now).min(SLEEP_MAX))
+        };
+        self.poller.wait(Some(timeout))?;
+        inbox.woke();
+        self.events.clear();
+        self.events.extend(self.poller.ready());
+        Ok(())
+    }
+
+    fn fire_timers(&mut self) {
+        let now = self.links.clock.now();
+        while let Some(key) = self.timers.expire(now) {
+            self.core.handle_timeout(key_of_timer(key), now);
+        }
+    }
+
+    fn handle_events(&mut self) {
+        let events = std::mem::take(&mut self.events);
+        for event in &events {
+            match *event {
+                Ready::Woken => self.links.wakes[usize::from(self.id.0)].drain(),
+                Ready::Accept(_) => self.accept_again = true,
+                Ready::Stream { key, readable, writable, ended } => {
+                    self.handle_stream(key, readable, writable, ended);
+                }
+            }
+        }
+        self.events = events;
+        if std::mem::take(&mut self.accept_again) {
+            self.accept();
+        }
+    }
+
+    fn handle_stream(&mut self, key: PollKey, readable: bool, writable: bool, ended: bool) {
+        let Some(io) = self.ios.get_mut(key.index as usize).and_then(Option::as_mut) else { return };
+        if !(PollKey { index: io.key.index, generation: io.key.generation }).is(key) {
+            return;
+        }
+        let key = io.key;
+        if writable && !io.writable {
+            io.writable = true;
+            self.flush(key);
+        }
+        if readable {
+            if let Some(io) = self.io(key) {
+                io.unread = true;
+            }
+            self.read(key, ended);
+        }
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..ACCEPTS_A_TURN {
+            match self.listener.accept() {
+                Ok((stream, peer)) => self.open(stream, peer),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if is_exhausted(&error) => {
+                    if !self.refuse_one() {
+                        return;
+                    }
+                }
+                // A connection that was gone before it could be accepted concerns nobody else.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    self.tell(ShardEvent::Accept(error));
+                    return;
+                }
+            }
+        }
+        self.accept_again = true;
+    }
+
+    fn open(&mut self, stream: Stream, peer: SocketAddr) {
+        let now = self.links.clock.now();
+        match self.core.accept(peer, now) {
+            Accepted::Refused { farewell } => send_off(stream, farewell),
+            Accepted::Open { key, greeting } => {
+                let mut channel = Channel::plain(stream);
+                if self.prepare(key, &mut channel, greeting).is_err() {
+                    self.core.close(key, CloseReason::WriteError, now);
+                    self.core.finish_close(key);
+                    return;
+                }
+                let index = key.index as usize;
+                if index >= self.ios.len() {
+                    self.ios.resize_with(index + 1, || None);
+                }
+                let io = Io {
+                    key,
+                    channel,
+                    backlog: Backlog::default(),
+                    unread: false,
+                    writable: true,
+                };
+                self.ios[index] = Some(Box::new(io));
+            }
+        }
+    }
+
+    /// Writes the greeting in clear, sets TLS up and registers the socket.
+    fn prepare(
+        &mut self,
+        key: Key,
+        channel: &mut Channel,
+        greeting: Vec<u8>,
+    ) -> Result<(), ChannelError> {
+        let mut backlog = Backlog::default();
+        backlog.segments.push_back(greeting);
+        // The send buffer of a fresh socket takes far more than a greeting.
+        channel.write(&mut backlog)?;
+        if let Some(config) = &self.links.tls {
+            channel.start_tls(TlsSession::server(config)?)?;
+        }
+        let key = PollKey { index: key.index, generation: key.generation };
+        self.poller.register_stream(channel.stream_mut(), key)?;
+        Ok(())
+    }
+
+    /// Takes a connection although the descriptor table is full, to tell it so. `false` if none waits.
+    fn refuse_one(&mut self) -> bool {
+        let (listener, core) = (&self.listener, &mut self.core);
+        self.spare.lend(|| match listener.accept() {
+            Ok((stream, peer)) => {
+                send_off(stream, core.refuse(peer));
+                true
+            }
+            Err(_) => false,
+        })
+    }
+
+    fn resume(&mut self) {
+        self.core.resume(self.links.clock.now());
+        for _ in 0..self.unread.len().min(UNREAD_A_TURN) {
+            let Some(key) = self.unread.pop_front() else { break };
+            self.read(key, false);
+        }
+        while let Some(key) = self.core.poll_readable() {
+            if self.io(key).is_some_and(|io| io.unread) {
+                self.unread.push_back(key);
+            }
+        }
+    }
+
+    /// Reads once from a connection and hands over what came.
+    fn read(&mut self, key: Key, ended: bool) {
+        if !self.core.wants_input(key) {
+            return;
+        }
+        let Some(io) = self.ios.get_mut(key.index as usize).and_then(Option::as_mut) else { return };
+        if io.key != key {
+            return;
+        }
+        let handshaking = io.channel.is_handshaking();
+        if handshaking && self.handshaken >= HANDSHAKES_A_TURN {
+            self.unread.push_back(key);
+            return;
+        }
+        let begun = handshaking.then(Instant::now);
+        let now = self.links.clock.now();
+        let result = io.channel.read(&mut self.scratch, &mut self.clear);
+        if let Some(begun) = begun {
+            self.handshaken += begun.elapsed();
+            if result.is_ok() && !io.channel.is_handshaking() {
+                self.core.handle_tls_established(key, now);
+            }
+        }
+        let has_ciphertext = io.channel.has_ciphertext();
+        match result {
+            Ok((Incoming::Blocked, _)) => io.unread = false,
+            Ok((Incoming::End, _)) => {
+                io.unread = false;
+                self.core.close(key, CloseReason::ClientClosed, now);
+            }
+            Ok((Incoming::Bytes(bytes), more)) => {
+                // After its end was reported no further event comes, so such a socket is read until the end shows.
+                io.unread = more || ended;
+                if io.unread {
+                    self.unread.push_back(key);
+                }
+                let core = &mut self.core;
+                let served = catch_unwind(AssertUnwindSafe(|| core.handle_bytes(key, bytes, now)));
+                if served.is_err() {
+                    self.core.close(key, CloseReason::InternalError, now);
+                    self.tell(ShardEvent::Defect(format!("connection {key:?}")));
+                }
+            }
+            Err(error) => self.fail(key, &error, now),
+        }
+        if has_ciphertext {
+            self.flush(key);
+        }
+    }
+
+    fn fail(&mut self, key: Key, error: &ChannelError, now: Duration) {
+        let handshaking = self.io(key).is_some_and(|io| io.channel.is_handshaking());
+        match error {
+            ChannelError::Socket(_) => self.core.close(key, CloseReason::ReadError, now),
+            ChannelError::Tls(error) => {
+                let peer = self.io(key).and_then(|io| io.channel.stream().peer_address().ok());
+                if let Some(peer) = peer {
+                    self.tell(ShardEvent::Tls(peer, error.to_string()));
+                }
+                let reason =
+                    if handshaking { CloseReason::TlsHandshake } else { CloseReason::ReadError };
+                // The alert goes out now; the close that follows no longer flushes.
+                self.flush(key);
+                self.core.close(key, reason, now);
+            }
+        }
+    }
+
+    fn flush_dirty(&mut self) {
+        for _ in 0..self.reflush.len().min(FLUSHES_A_TURN) {
+            let Some(key) = self.reflush.pop_front() else { break };
+            self.flush(key);
+        }
+        for _ in 0..FLUSHES_A_TURN {
+            let Some(key) = self.core.poll_dirty() else { return };
+            self.flush(key);
+        }
+    }
+
+    fn flush(&mut self, key: Key) {
+        let now = self.links.clock.now();
+        let Some(io) = self.ios.get_mut(key.index as usize).and_then(Option::as_mut) else { return };
+        if io.key != key {
+            return;
+        }
+        let flush = self.core.take_output(key, &mut io.backlog.segments, now);
+        match flush {
+            Flush::Nothing => return,
+            Flush::Close => return self.drop_io(key),
+            Flush::Write | Flush::WriteThenClose => {}
+        }
+        if !io.writable {
+            if !io.backlog.is_empty() {
+                self.core.handle_blocked(key, now);
+            }
+            return;
+        }
+        match io.channel.write(&mut io.backlog) {
+            Ok(written) => {
+                io.writable = !written.blocked;
+                if written.bytes > 0 {
+                    self.core.handle_written(key, written.bytes);
+                }
+                if written.blocked {
+                    self.core.handle_blocked(key, now);
+                } else if written.yielded {
+                    self.reflush.push_back(key);
+                } else if flush == Flush::WriteThenClose {
+                    self.drop_io(key);
+                }
+            }
+            Err(_) if flush == Flush::WriteThenClose => self.drop_io(key),
+            Err(_) => self.core.close(key, CloseReason::WriteError, now),
+        }
+    }
+
+    fn drop_io(&mut self, key: Key) {
+        if let Some(place) = self.ios.get_mut(key.index as usize) {
+            if let Some(mut io) = place.take_if(|io| io.key == key) {
+                io.channel.close();
+            }
+        }
+        self.core.finish_close(key);
+    }
+
+    fn io(&mut self, key: Key) -> Option<&mut Io> {
+        let io = self.ios.get_mut(key.index as usize)?.as_deref_mut()?;
+        (io.key == key).then_some(io)
+    }
+
+    fn log_ended(&mut self) {
+        while let Some(info) = self.core.poll_ended() {
+            self.tell(ShardEvent::Ended(Box::new(info)));
+        }
+    }
+
+    /// The channel is bounded: a log that nobody empties loses lines, never time of the shard.
+    fn tell(&self, event: ShardEvent) {
+        let _ = self.links.events.try_send(event);
+    }
+
+    fn answer_questions(&mut self) {
+        let questions = std::mem::take(&mut *self.links.questions.lock());
+        for question in questions {
+            question(&self.core, self.links.clock.now());
+        }
+    }
+
+    fn stop(mut self) -> io::Result<()> {
+        self.core.close_all(self.links.clock.now());
+        let give_up = self.links.clock.now() + STOP_MAX;
+        while !self.core.is_empty() && self.links.clock.now() < give_up {
+            self.turn()?;
+            self.poller.wait(Some(Duration::ZERO))?;
+        }
+        Ok(())
+    }
+}
+
+/// Says farewell to a connection that is not taken.
+fn send_off(stream: Stream, farewell: Vec<u8>) {
+    let mut backlog = Backlog::default();
+    backlog.segments.push_back(farewell);
+    let mut channel = Channel::plain(stream);
+    // What cannot be said at once is not said.
+    let _ = channel.write(&mut backlog);
+    channel.close();
+}
+
+fn timer_key(key: Key) -> u64 {
+    u64::from(key.index) << 32 | u64::from(key.generation)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the halves are what is wanted")]
+fn key_of_timer(key: u64) -> Key {
+    Key { index: (key >> 32) as u32, generation: key as u32 }
+}

@@ -1,0 +1,1 @@
+//! DDL: what an agent's actions take and give.

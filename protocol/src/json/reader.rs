@@ -1,0 +1,406 @@
+//! The pull reader: a cursor over one JSON text.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::DEPTH_MAX;
+
+/// Why a text is not JSON, and where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JsonError {
+    /// Byte offset of the problem.
+    pub offset: usize,
+    /// What is wrong there.
+    pub problem: JsonProblem,
+}
+
+/// What is wrong with a JSON text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonProblem {
+    /// The text is not UTF-8.
+    NotUtf8,
+    /// The text stops in the middle of a value.
+    Truncated,
+    /// Another byte was expected here.
+    Unexpected(u8),
+    /// A backslash is followed by no known escape.
+    BadEscape,
+    /// An unescaped control character stands in a string.
+    ControlCharacter(u8),
+    /// Arrays and objects nest deeper than [`DEPTH_MAX`].
+    TooDeep,
+    /// Something follows the document.
+    TrailingBytes,
+    /// A whole number is too large for 64 bits.
+    NumberTooLarge,
+}
+
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.problem {
+            JsonProblem::NotUtf8 => write!(f, "not utf-8")?,
+            JsonProblem::Truncated => write!(f, "text ends inside a value")?,
+            JsonProblem::Unexpected(byte) => {
+                write!(f, "unexpected byte '{}'", byte.escape_ascii())?;
+            }
+            JsonProblem::BadEscape => write!(f, "unknown escape in a string")?,
+            JsonProblem::ControlCharacter(byte) => {
+                write!(f, "control character {byte:#04x} in a string")?;
+            }
+            JsonProblem::TooDeep => write!(f, "nested deeper than {DEPTH_MAX}")?,
+            JsonProblem::TrailingBytes => write!(f, "bytes after the document")?,
+            JsonProblem::NumberTooLarge => write!(f, "number does not fit in 64 bits")?,
+        }
+        write!(f, " at offset {}", self.offset)
+    }
+}
+
+impl std::error::Error for JsonError {}
+
+/// The text between two quotes, checked but still escaped.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RawStr<'a> {
+    raw: &'a str,
+    escaped: bool,
+}
+
+impl<'a> RawStr<'a> {
+    /// The string's value, borrowed when nothing is escaped.
+    pub(crate) fn to_cow(self) -> Cow<'a, str> {
+        if self.escaped {
+            let mut text = String::with_capacity(self.raw.len());
+            unescape(self.raw, &mut text);
+            Cow::Owned(text)
+        } else {
+            Cow::Borrowed(self.raw)
+        }
+    }
+
+    /// The string's value: the span itself where nothing is escaped, else built in `buffer`, whose content is replaced.
+    pub(crate) fn unescape_in<'b>(self, buffer: &'b mut String) -> &'b str
+    where
+        'a: 'b,
+    {
+        if !self.escaped {
+            return self.raw;
+        }
+        buffer.clear();
+        buffer.reserve(self.raw.len());
+        unescape(self.raw, buffer);
+        buffer
+    }
+
+    /// No character at all.
+    pub(crate) fn is_empty(self) -> bool {
+        self.raw.is_empty()
+    }
+}
+
+/// A cursor over one document. Methods consume what they name, white space before it included.
+#[derive(Debug, Clone)]
+pub(crate) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    /// An object or array was opened and nothing read from it: no comma is due.
+    fresh: bool,
+    depth: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, JsonError> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Self::from_text(text)),
+            Err(error) => {
+                Err(JsonError { offset: error.valid_up_to(), problem: JsonProblem::NotUtf8 })
+            }
+        }
+    }
+
+    pub(crate) const fn from_text(text: &'a str) -> Self {
+        Self { text, at: 0, fresh: false, depth: 0 }
+    }
+
+    /// First byte of the next value, not consumed.
+    pub(crate) fn peek(&mut self) -> Result<u8, JsonError> {
+        self.skip_space();
+        self.current().ok_or_else(|| self.error(JsonProblem::Truncated))
+    }
+
+    pub(crate) fn begin_object(&mut self) -> Result<(), JsonError> {
+        self.open(b'{')
+    }
+
+    /// The next key of the open object, its colon consumed too; `None` once the object is closed.
+    pub(crate) fn next_key(&mut self) -> Result<Option<RawStr<'a>>, JsonError> {
+        if !self.more(b'}')? {
+            return Ok(None);
+        }
+        let key = self.string()?;
+        self.expect(b':')?;
+        Ok(Some(key))
+    }
+
+    pub(crate) fn begin_array(&mut self) -> Result<(), JsonError> {
+        self.open(b'[')
+    }
+
+    /// True if the open array has another element, false once it is closed.
+    pub(crate) fn next_element(&mut self) -> Result<bool, JsonError> {
+        self.more(b']')
+    }
+
+    pub(crate) fn string(&mut self) -> Result<RawStr<'a>, JsonError> {
+        self.expect(b'"')?;
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        let mut escaped = false;
+        loop {
+            self.at += plain_len(&bytes[self.at..]);
+            match self.current() {
+                None => return Err(self.error(JsonProblem::Truncated)),
+                Some(b'"') => break,
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                Some(byte) => return Err(self.error(JsonProblem::ControlCharacter(byte))),
+            }
+        }
+        let raw = &self.text[start..self.at];
+        self.at += 1;
+        Ok(RawStr { raw, escaped })
+    }
+
+    /// A whole number without fraction or exponent; `Ok(None)` if it is a number of another form.
+    pub(crate) fn integer(&mut self) -> Result<Option<i64>, JsonError> {
+        self.skip_space();
+        let start = self.at;
+        self.number()?;
+        let text = &self.text[start..self.at];
+        if text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
+            return Ok(None);
+        }
+        match text.parse() {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(JsonError { offset: start, problem: JsonProblem::NumberTooLarge }),
+        }
+    }
+
+    /// Checks and skips one value of any kind, and returns its text.
+    pub(crate) fn value(&mut self) -> Result<&'a str, JsonError> {
+        self.skip_space();
+        let start = self.at;
+        match self.peek()? {
+            b'{' => {
+                self.begin_object()?;
+                while self.next_key()?.is_some() {
+                    self.value()?;
+                }
+            }
+            b'[' => {
+                self.begin_array()?;
+                while self.next_element()? {
+                    self.value()?;
+                }
+            }
+            b'"' => {
+                self.string()?;
+            }
+            b't' => self.literal("true")?,
+            b'f' => self.literal("false")?,
+            b'n' => self.literal("null")?,
+            _ => self.number()?,
+        }
+        Ok(&self.text[start..self.at])
+    }
+
+    /// Nothing but white space is left.
+    pub(crate) fn end(&mut self) -> Result<(), JsonError> {
+        self.skip_space();
+        if self.at == self.text.len() {
+            Ok(())
+        } else {
+            Err(self.error(JsonProblem::TrailingBytes))
+        }
+    }
+
+    fn open(&mut self, bracket: u8) -> Result<(), JsonError> {
+        self.expect(bracket)?;
+        if self.depth == DEPTH_MAX {
+            return Err(self.error(JsonProblem::TooDeep));
+        }
+        self.depth += 1;
+        self.fresh = true;
+        Ok(())
+    }
+
+    fn more(&mut self, closing: u8) -> Result<bool, JsonError> {
+        let fresh = std::mem::take(&mut self.fresh);
+        if self.peek()? == closing {
+            self.at += 1;
+            self.depth -= 1;
+            return Ok(false);
+        }
+        if !fresh {
+            self.expect(b',')?;
+        }
+        Ok(true)
+    }
+
+    fn escape(&mut self) -> Result<(), JsonError> {
+        let bytes = self.text.as_bytes();
+        match bytes.get(self.at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
+            Some(b'u') => match bytes.get(self.at + 2..self.at + 6) {
+                Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => self.at += 6,
+                Some(_) => return Err(self.error(JsonProblem::BadEscape)),
+                None => return Err(self.error(JsonProblem::Truncated)),
+            },
+            Some(_) => return Err(self.error(JsonProblem::BadEscape)),
+            None => return Err(self.error(JsonProblem::Truncated)),
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), JsonError> {
+        if self.current() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.current() == Some(b'0') {
+            self.at += 1;
+        } else {
+            self.digits()?;
+        }
+        if self.current() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.current(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.current(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), JsonError> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if count == 0 {
+            return Err(self.unexpected());
+        }
+        self.at += count;
+        Ok(())
+    }
+
+    fn literal(&mut self, word: &str) -> Result<(), JsonError> {
+        for &byte in word.as_bytes() {
+            if self.current() != Some(byte) {
+                return Err(self.unexpected());
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
+        self.skip_space();
+        if self.current() == Some(byte) {
+            self.at += 1;
+            Ok(())
+        } else {
+            Err(self.unexpected())
+        }
+    }
+
+    fn skip_space(&mut self) {
+        while matches!(self.current(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+            self.at += 1;
+        }
+    }
+
+    fn current(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn unexpected(&self) -> JsonError {
+        self.error(self.current().map_or(JsonProblem::Truncated, JsonProblem::Unexpected))
+    }
+
+    const fn error(&self, problem: JsonProblem) -> JsonError {
+        JsonError { offset: self.at, problem }
+    }
+}
+
+/// How many bytes from the start need no attention: neither quote, backslash nor control character.
+///
+/// Eight at a time: for each word the usual "has a zero byte" trick, once for each byte value sought. A borrow can flag
+/// a byte above a true hit, never below it, so the lowest flag is exact.
+fn plain_len(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let mut len = 0;
+    for chunk in bytes.chunks_exact(8) {
+        let word = u64::from_le_bytes(chunk.try_into().expect("a chunk of eight is eight bytes"));
+        let quote = word ^ (ONES * b'"' as u64);
+        let backslash = word ^ (ONES * b'\\' as u64);
+        let hits = (word.wrapping_sub(ONES * 0x20) & !word)
+            | (quote.wrapping_sub(ONES) & !quote)
+            | (backslash.wrapping_sub(ONES) & !backslash);
+        let hits = hits & HIGHS;
+        if hits != 0 {
+            return len + hits.trailing_zeros() as usize / 8;
+        }
+        len += 8;
+    }
+    let tail = bytes[len..].iter();
+    len + tail.take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\').count()
+}
+
+/// Appends the value of a checked string span to `out`.
+fn unescape(raw: &str, out: &mut String) {
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        out.push_str(&rest[..at]);
+        let escape = rest.as_bytes()[at + 1];
+        rest = &rest[at + 2..];
+        out.push(match escape {
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => unescape_unicode(&mut rest),
+            literal => char::from(literal),
+        });
+    }
+    out.push_str(rest);
+}
+
+/// The character of a `\u` escape whose first two bytes are consumed; takes a second escape if the two are a pair.
+fn unescape_unicode(rest: &mut &str) -> char {
+    let first = take_hex(rest);
+    if let Some(character) = char::from_u32(first) {
+        return character;
+    }
+    let low = rest.strip_prefix("\\u").map(|mut after| (take_hex(&mut after), after));
+    if let Some((low @ 0xdc00..=0xdfff, after)) = low
+        && first < 0xdc00
+    {
+        *rest = after;
+        let code = 0x10000 + ((first - 0xd800) << 10) + (low - 0xdc00);
+        return char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+    }
+    char::REPLACEMENT_CHARACTER
+}
+
+fn take_hex(rest: &mut &str) -> u32 {
+    let (digits, after) = rest.split_at(4);
+    *rest = after;
+    u32::from_str_radix(digits, 16).expect("the reader checked the four digits")
+}
+
+#[cfg(test)]
+mod tests;
