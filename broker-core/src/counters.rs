@@ -92,3 +92,14 @@ impl Counters {
         self.slow_consumers_pending + self.slow_consumers_deadline
     }
 }
+
+/// The match caches of one shard at one moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheFigures {
+    /// Subjects held.
+    pub subjects: usize,
+    /// Receivers of the subject that has most of them.
+    pub fanout_max: usize,
+    /// Receivers of all subjects together.
+    pub fanout_sum: usize,
+}

@@ -37,7 +37,7 @@ fn insertion_is_seen(filter: &'static [u8]) {
         };
         // Kept, and of before, of after, or made while the change was under way.
         is_there(&mut cache, &sublist);
-        writer.join().unwrap();
+        writer.join().expect("a panic ends the model");
         assert!(is_there(&mut cache, &sublist));
         assert!(is_there(&mut cache, &sublist));
     });
@@ -53,7 +53,7 @@ fn removal_is_seen(filter: &'static [u8]) {
             thread::spawn(move || assert!(sublist.remove(&interest, MEMBER)))
         };
         is_there(&mut cache, &sublist);
-        writer.join().unwrap();
+        writer.join().expect("a panic ends the model");
         assert!(!is_there(&mut cache, &sublist));
         assert!(!is_there(&mut cache, &sublist));
     });
@@ -102,7 +102,7 @@ fn what_was_announced_is_seen() {
         if done.load(Ordering::Acquire) {
             assert!(is_there(&mut cache, &sublist));
         }
-        writer.join().unwrap();
+        writer.join().expect("a panic ends the model");
     });
 }
 
@@ -121,6 +121,6 @@ fn a_replacement_leaves_no_gap() {
         };
         assert!(sublist.has_interest(b"a.b"));
         assert!(!sublist.matches(b"a.b").is_empty());
-        writer.join().unwrap();
+        writer.join().expect("a panic ends the model");
     });
 }

@@ -179,7 +179,7 @@ fn check_walk(sublist: &Sublist, naive: &Naive) {
     }
     assert_eq!(
         sublist.stats().subscriptions,
-        u64::try_from(expected.len()).unwrap()
+        u64::try_from(expected.len()).expect("a few")
     );
 }
 

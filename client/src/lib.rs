@@ -7,4 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod driver;
+mod moment;
 pub mod nats;
+
+pub use moment::Moment;

@@ -38,7 +38,10 @@ impl Authority {
     /// When the name is empty or the validity cannot be expressed.
     pub fn new(common_name: &str, kind: KeyKind, validity: Validity) -> Result<Self, PkiError> {
         if common_name.is_empty() {
-            return Err(PkiError::BadName { name: String::new(), why: "it is empty" });
+            return Err(PkiError::BadName {
+                name: String::new(),
+                why: "it is empty",
+            });
         }
         let key = LeafKey::generate(kind)?;
         let mut params = params(common_name, validity)?;
@@ -62,8 +65,8 @@ impl Authority {
     /// When either text cannot be read, the certificate is not an authority's, or the key is not its key.
     pub fn from_pem(cert_pem: &str, key_pem: &str) -> Result<Self, PkiError> {
         let bad = |why: String| PkiError::BadAuthority(why);
-        let der = CertificateDer::from_pem_slice(cert_pem.as_bytes())
-            .map_err(|e| bad(e.to_string()))?;
+        let der =
+            CertificateDer::from_pem_slice(cert_pem.as_bytes()).map_err(|e| bad(e.to_string()))?;
         let (_, cert) = X509Certificate::from_der(&der).map_err(|e| bad(e.to_string()))?;
         if !cert.is_ca() {
             return Err(bad("it is not marked as one".to_owned()));
@@ -73,7 +76,11 @@ impl Authority {
             return Err(PkiError::KeyMismatch);
         }
         let issuer = Issuer::from_ca_cert_der(&der, key).map_err(|e| bad(e.to_string()))?;
-        Ok(Self { issuer, cert_pem: cert_pem.to_owned(), key_pem: key_pem.to_owned() })
+        Ok(Self {
+            issuer,
+            cert_pem: cert_pem.to_owned(),
+            key_pem: key_pem.to_owned(),
+        })
     }
 
     /// The root certificate, PEM: what peers trust.
@@ -110,30 +117,43 @@ impl Authority {
         params.key_usages = match key.kind {
             KeyKind::EcdsaP256 => vec![KeyUsagePurpose::DigitalSignature],
             KeyKind::Rsa2048 => {
-                vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment]
+                vec![
+                    KeyUsagePurpose::DigitalSignature,
+                    KeyUsagePurpose::KeyEncipherment,
+                ]
             }
         };
         params.extended_key_usages = match profile.role {
             Role::Broker | Role::Node => {
-                vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth]
+                vec![
+                    ExtendedKeyUsagePurpose::ServerAuth,
+                    ExtendedKeyUsagePurpose::ClientAuth,
+                ]
             }
             Role::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
         };
         let cert = params.signed_by(&key.pair, &self.issuer).map_err(failed)?;
-        Ok(Issued { cert_pem: cert.pem(), key_pem: key.pem.clone() })
+        Ok(Issued {
+            cert_pem: cert.pem(),
+            key_pem: key.pem.clone(),
+        })
     }
 }
 
 impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Authority").field("cert_pem", &self.cert_pem).finish_non_exhaustive()
+        f.debug_struct("Authority")
+            .field("cert_pem", &self.cert_pem)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Issued {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The key stays out of logs.
-        f.debug_struct("Issued").field("cert_pem", &self.cert_pem).finish_non_exhaustive()
+        f.debug_struct("Issued")
+            .field("cert_pem", &self.cert_pem)
+            .finish_non_exhaustive()
     }
 }
 
@@ -146,7 +166,9 @@ fn params(common_name: &str, validity: Validity) -> Result<CertificateParams, Pk
     params.not_before = epoch + Duration::from_secs(first);
     params.not_after = epoch + Duration::from_secs(last);
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
     params.serial_number = Some(random_serial()?);
     Ok(params)
 }
@@ -166,7 +188,11 @@ fn alternative_names(profile: &Profile) -> Result<Vec<SanType>, PkiError> {
     let mut names = Vec::with_capacity(1 + profile.dns_names.len() + profile.ips.len());
     for name in std::iter::once(&profile.name).chain(&profile.dns_names) {
         // A wildcard is a matter of brokers' further names only.
-        check_name(name.strip_prefix("*.").filter(|_| *name != profile.name).unwrap_or(name))?;
+        check_name(
+            name.strip_prefix("*.")
+                .filter(|_| *name != profile.name)
+                .unwrap_or(name),
+        )?;
         let name = SanType::DnsName(name.as_str().try_into().map_err(failed)?);
         if !names.contains(&name) {
             names.push(name);
@@ -181,7 +207,10 @@ fn alternative_names(profile: &Profile) -> Result<Vec<SanType>, PkiError> {
     Ok(names)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as the argument of map_err")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "used as the argument of map_err"
+)]
 fn failed(error: rcgen::Error) -> PkiError {
     PkiError::Failed(error.to_string())
 }

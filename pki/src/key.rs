@@ -35,7 +35,11 @@ impl LeafKey {
             KeyKind::Rsa2048 => &PKCS_RSA_SHA256,
         };
         let pair = KeyPair::generate_for(algorithm).map_err(|e| PkiError::Failed(e.to_string()))?;
-        Ok(Self { pem: pair.serialize_pem(), pair, kind })
+        Ok(Self {
+            pem: pair.serialize_pem(),
+            pair,
+            kind,
+        })
     }
 
     /// The private key as PEM text (PKCS#8).
@@ -47,6 +51,8 @@ impl LeafKey {
 
 impl fmt::Debug for LeafKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LeafKey").field("kind", &self.kind).finish_non_exhaustive()
+        f.debug_struct("LeafKey")
+            .field("kind", &self.kind)
+            .finish_non_exhaustive()
     }
 }

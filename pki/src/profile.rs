@@ -45,7 +45,10 @@ impl Validity {
             .checked_add(u64::from(self.days) * SECONDS_PER_DAY)
             .filter(|end| self.days > 0 && *end <= LAST_UNIX)
             .map(|end| (self.from_unix, end))
-            .ok_or(PkiError::BadValidity { from_unix: self.from_unix, days: self.days })
+            .ok_or(PkiError::BadValidity {
+                from_unix: self.from_unix,
+                days: self.days,
+            })
     }
 }
 
@@ -117,12 +120,18 @@ pub(crate) fn check_name(name: &str) -> Result<(), PkiError> {
         "it is longer than 253 bytes"
     } else if name.starts_with(['.', '-']) {
         "it starts with a dot or a dash"
-    } else if !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_')) {
+    } else if !name
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+    {
         "it holds other than letters, digits, dots, dashes and underscores"
     } else {
         return Ok(());
     };
-    Err(PkiError::BadName { name: name.to_owned(), why })
+    Err(PkiError::BadName {
+        name: name.to_owned(),
+        why,
+    })
 }
 
 #[cfg(test)]
@@ -142,7 +151,17 @@ mod tests {
         for good in ["rip.mcollective", "node-1.example.net", "a_b", "x"] {
             assert_eq!(check_name(good), Ok(()));
         }
-        for bad in ["", "../x", ".hidden", "-x", "a b", "a/b", "ü", "a\n", &"x".repeat(254)] {
+        for bad in [
+            "",
+            "../x",
+            ".hidden",
+            "-x",
+            "a b",
+            "a/b",
+            "ü",
+            "a\n",
+            &"x".repeat(254),
+        ] {
             assert!(check_name(bad).is_err(), "{bad:?}");
         }
     }

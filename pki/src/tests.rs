@@ -24,22 +24,39 @@ fn is_good(root: &str, cert: &str, usage: KeyUsage, unix: u64) -> Result<(), web
     let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
     let cert = EndEntityCert::try_from(&cert).unwrap();
     let time = UnixTime::since_unix_epoch(Duration::from_secs(unix));
-    cert.verify_for_usage(ALL_VERIFICATION_ALGS, &anchors, &[], time, usage, None, None).map(|_| ())
+    cert.verify_for_usage(
+        ALL_VERIFICATION_ALGS,
+        &anchors,
+        &[],
+        time,
+        usage,
+        None,
+        None,
+    )
+    .map(|_| ())
 }
 
 fn answers_to(cert: &str, name: &str) -> bool {
     let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
     let cert = EndEntityCert::try_from(&cert).unwrap();
-    cert.verify_is_valid_for_subject_name(&ServerName::try_from(name).unwrap()).is_ok()
+    cert.verify_is_valid_for_subject_name(&ServerName::try_from(name).unwrap())
+        .is_ok()
 }
 
 #[test]
 fn roles_decide_the_uses() {
     let ca = Authority::new("Test CA", KeyKind::EcdsaP256, validity()).unwrap();
-    for (role, server_good) in [(Role::Broker, true), (Role::Node, true), (Role::Client, false)] {
+    for (role, server_good) in [
+        (Role::Broker, true),
+        (Role::Node, true),
+        (Role::Client, false),
+    ] {
         let profile = Profile::new(role, "one.example.net", validity());
         let cert = ca.issue(&profile).unwrap().cert_pem;
-        assert_eq!(is_good(ca.cert_pem(), &cert, KeyUsage::client_auth(), START), Ok(()));
+        assert_eq!(
+            is_good(ca.cert_pem(), &cert, KeyUsage::client_auth(), START),
+            Ok(())
+        );
         let server = is_good(ca.cert_pem(), &cert, KeyUsage::server_auth(), START);
         assert_eq!(server.is_ok(), server_good, "{role:?}: {server:?}");
     }
@@ -52,7 +69,10 @@ fn both_kinds_of_key_chain_to_both_kinds_of_root() {
         for kind in [KeyKind::EcdsaP256, KeyKind::Rsa2048] {
             let profile = Profile::new(Role::Node, "n", validity()).key_kind(kind);
             let cert = ca.issue(&profile).unwrap().cert_pem;
-            assert_eq!(is_good(ca.cert_pem(), &cert, KeyUsage::client_auth(), START), Ok(()));
+            assert_eq!(
+                is_good(ca.cert_pem(), &cert, KeyUsage::client_auth(), START),
+                Ok(())
+            );
         }
     }
 }
@@ -64,10 +84,16 @@ fn dates_are_exact() {
     let cert = ca.issue(&profile).unwrap().cert_pem;
     let at = |unix| is_good(ca.cert_pem(), &cert, KeyUsage::client_auth(), unix);
     let end = START + 10 * 86_400;
-    assert!(matches!(at(START - 1), Err(webpki::Error::CertNotValidYet { .. })));
+    assert!(matches!(
+        at(START - 1),
+        Err(webpki::Error::CertNotValidYet { .. })
+    ));
     assert_eq!(at(START), Ok(()));
     assert_eq!(at(end), Ok(()));
-    assert!(matches!(at(end + 1), Err(webpki::Error::CertExpired { .. })));
+    assert!(matches!(
+        at(end + 1),
+        Err(webpki::Error::CertExpired { .. })
+    ));
 }
 
 #[test]
@@ -78,7 +104,13 @@ fn own_name_and_given_names_are_alternative_names() {
         .dns("*.brokers.example.net")
         .dns("localhost");
     let cert = ca.issue(&profile).unwrap().cert_pem;
-    for name in ["broker1.example.net", "localhost", "127.0.0.1", "::1", "b7.brokers.example.net"] {
+    for name in [
+        "broker1.example.net",
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        "b7.brokers.example.net",
+    ] {
         assert!(answers_to(&cert, name), "{name}");
     }
     assert!(!answers_to(&cert, "broker2.example.net"));
@@ -92,7 +124,10 @@ fn names_that_are_none_are_refused() {
         Profile::new(Role::Node, "*.example.net", validity()),
         Profile::new(Role::Node, "fine", validity()).dns(""),
     ] {
-        assert!(matches!(ca.issue(&profile), Err(PkiError::BadName { .. })), "{profile:?}");
+        assert!(
+            matches!(ca.issue(&profile), Err(PkiError::BadName { .. })),
+            "{profile:?}"
+        );
     }
     assert!(Authority::new("", KeyKind::EcdsaP256, validity()).is_err());
 }
@@ -102,8 +137,14 @@ fn an_authority_loads_again_and_its_certificates_still_chain() {
     for kind in [KeyKind::EcdsaP256, KeyKind::Rsa2048] {
         let ca = Authority::new("Test CA", kind, validity()).unwrap();
         let again = Authority::from_pem(ca.cert_pem(), ca.key_pem()).unwrap();
-        let cert = again.issue(&Profile::new(Role::Node, "n", validity())).unwrap().cert_pem;
-        assert_eq!(is_good(ca.cert_pem(), &cert, KeyUsage::client_auth(), START), Ok(()));
+        let cert = again
+            .issue(&Profile::new(Role::Node, "n", validity()))
+            .unwrap()
+            .cert_pem;
+        assert_eq!(
+            is_good(ca.cert_pem(), &cert, KeyUsage::client_auth(), START),
+            Ok(())
+        );
     }
 }
 
@@ -113,8 +154,13 @@ fn a_recorded_authority_of_another_maker_loads() {
     let cert = fs::read_to_string(format!("{dir}/ca.pem")).unwrap();
     let key = fs::read_to_string(format!("{dir}/ca.key")).unwrap();
     let ca = Authority::from_pem(&cert, &key).unwrap();
-    let issued = ca.issue(&Profile::new(Role::Client, "new.mcollective", validity())).unwrap();
-    assert_eq!(is_good(&cert, &issued.cert_pem, KeyUsage::client_auth(), START), Ok(()));
+    let issued = ca
+        .issue(&Profile::new(Role::Client, "new.mcollective", validity()))
+        .unwrap();
+    assert_eq!(
+        is_good(&cert, &issued.cert_pem, KeyUsage::client_auth(), START),
+        Ok(())
+    );
 }
 
 #[test]
@@ -123,7 +169,9 @@ fn an_authority_with_a_strange_key_or_a_leaf_is_refused() {
     let other = Authority::new("Test CA", KeyKind::EcdsaP256, validity()).unwrap();
     let mixed = Authority::from_pem(ca.cert_pem(), other.key_pem());
     assert_eq!(mixed.unwrap_err(), PkiError::KeyMismatch);
-    let leaf = ca.issue(&Profile::new(Role::Node, "n", validity())).unwrap();
+    let leaf = ca
+        .issue(&Profile::new(Role::Node, "n", validity()))
+        .unwrap();
     let leaf = Authority::from_pem(&leaf.cert_pem, &leaf.key_pem);
     assert!(matches!(leaf.unwrap_err(), PkiError::BadAuthority(_)));
 }
@@ -138,7 +186,13 @@ fn certificates_of_one_key_have_numbers_of_their_own() {
         let issued = ca.issue_with_key(&profile, &key).unwrap();
         assert_eq!(issued.key_pem, key.pem());
         let der = CertificateDer::from_pem_slice(issued.cert_pem.as_bytes()).unwrap();
-        serials.insert(X509Certificate::from_der(&der).unwrap().1.raw_serial().to_vec());
+        serials.insert(
+            X509Certificate::from_der(&der)
+                .unwrap()
+                .1
+                .raw_serial()
+                .to_vec(),
+        );
     }
     assert_eq!(serials.len(), 500);
 }
@@ -149,22 +203,38 @@ fn files_have_narrow_modes_and_are_not_overwritten_unasked() {
     let ca = Authority::new("Test CA", KeyKind::EcdsaP256, validity()).unwrap();
     let profile = Profile::new(Role::Node, "n", validity());
     let (first, second) = (ca.issue(&profile).unwrap(), ca.issue(&profile).unwrap());
-    let (cert, key) = first.write_files(dir.path(), "n", IfExists::Refuse).unwrap();
+    let (cert, key) = first
+        .write_files(dir.path(), "n", IfExists::Refuse)
+        .unwrap();
     assert_eq!(cert, dir.path().join("n.pem"));
     assert_eq!(fs::read_to_string(&key).unwrap(), first.key_pem);
-    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&key).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
 
-    let refused = second.write_files(dir.path(), "n", IfExists::Refuse).unwrap_err();
+    let refused = second
+        .write_files(dir.path(), "n", IfExists::Refuse)
+        .unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::AlreadyExists);
     assert_eq!(fs::read_to_string(&key).unwrap(), first.key_pem);
     assert_eq!(fs::read_to_string(&cert).unwrap(), first.cert_pem);
 
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    second.write_files(dir.path(), "n", IfExists::Replace).unwrap();
+    second
+        .write_files(dir.path(), "n", IfExists::Replace)
+        .unwrap();
     assert_eq!(fs::read_to_string(&key).unwrap(), second.key_pem);
     assert_eq!(fs::read_to_string(&cert).unwrap(), second.cert_pem);
-    assert_eq!(fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing else is left");
+    assert_eq!(
+        fs::metadata(&key).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert_eq!(
+        fs::read_dir(dir.path()).unwrap().count(),
+        2,
+        "nothing else is left"
+    );
 }
 
 #[test]
@@ -174,35 +244,20 @@ fn a_lone_certificate_keeps_the_key_from_being_written() {
     fs::write(dir.path().join("ca.pem"), "mine").unwrap();
     assert!(ca.write_files(dir.path(), "ca", IfExists::Refuse).is_err());
     assert!(!dir.path().join("ca.key").exists());
-    let sideways = ca.write_files(dir.path(), "../ca", IfExists::Refuse).unwrap_err();
+    let sideways = ca
+        .write_files(dir.path(), "../ca", IfExists::Refuse)
+        .unwrap_err();
     assert_eq!(sideways.kind(), std::io::ErrorKind::InvalidInput);
 }
 
 #[test]
 fn keys_stay_out_of_debug_output() {
     let ca = Authority::new("Test CA", KeyKind::EcdsaP256, validity()).unwrap();
-    let issued = ca.issue(&Profile::new(Role::Node, "n", validity())).unwrap();
+    let issued = ca
+        .issue(&Profile::new(Role::Node, "n", validity()))
+        .unwrap();
     let key = LeafKey::generate(KeyKind::EcdsaP256).unwrap();
     for text in [format!("{ca:?}"), format!("{issued:?}"), format!("{key:?}")] {
         assert!(!text.contains("PRIVATE"), "{text}");
-    }
-}
-
-/// Not a test of time, only a figure to look at: run with `--ignored --nocapture`, best with `--release`.
-#[test]
-#[ignore = "prints the cost of a certificate"]
-fn cost_of_a_certificate() {
-    let ca = Authority::new("Test CA", KeyKind::EcdsaP256, validity()).unwrap();
-    let shared = LeafKey::generate(KeyKind::EcdsaP256).unwrap();
-    for (what, key) in [("own key", None), ("shared key", Some(&shared))] {
-        let start = std::time::Instant::now();
-        for n in 0..2000 {
-            let profile = Profile::new(Role::Node, format!("node{n}.example.net"), validity());
-            match key {
-                None => ca.issue(&profile).unwrap(),
-                Some(key) => ca.issue_with_key(&profile, key).unwrap(),
-            };
-        }
-        println!("{what}: {:?} each", start.elapsed() / 2000);
     }
 }

@@ -30,8 +30,11 @@ impl std::error::Error for Base64Error {}
 pub fn decode(text: &[u8], out: &mut Vec<u8>) -> Result<(), Base64Error> {
     let kept = out.len();
     let result = if memchr::memchr2(b'\n', b'\r', text).is_some() {
-        let unwrapped: Vec<u8> =
-            text.iter().copied().filter(|byte| !matches!(byte, b'\n' | b'\r')).collect();
+        let unwrapped: Vec<u8> = text
+            .iter()
+            .copied()
+            .filter(|byte| !matches!(byte, b'\n' | b'\r'))
+            .collect();
         TOLERANT.decode_vec(&unwrapped, out)
     } else {
         TOLERANT.decode_vec(text, out)
@@ -54,7 +57,9 @@ pub fn encode(bytes: &[u8], out: &mut Vec<u8>) {
 /// A SHA-256 in base64.
 pub(crate) fn encode_digest(digest: &[u8; 32]) -> [u8; 44] {
     let mut text = [0; 44];
-    TOLERANT.encode_slice(digest, &mut text).expect("32 bytes are 44 characters");
+    TOLERANT
+        .encode_slice(digest, &mut text)
+        .expect("32 bytes are 44 characters");
     text
 }
 
@@ -81,7 +86,11 @@ mod tests {
     fn a_failed_decode_leaves_the_buffer_alone() {
         for text in ["cGluZw", "cGluZw=", "cGl uZw==", "{}", "cGluZw==cGlu"] {
             let mut out = b"kept".to_vec();
-            assert_eq!(decode(text.as_bytes(), &mut out), Err(Base64Error), "{text:?}");
+            assert_eq!(
+                decode(text.as_bytes(), &mut out),
+                Err(Base64Error),
+                "{text:?}"
+            );
             assert_eq!(out, b"kept", "{text:?}");
         }
     }

@@ -20,7 +20,10 @@ impl<'a> CallerId<'a> {
         if provider.is_empty() || !provider.bytes().all(|byte| byte.is_ascii_lowercase()) {
             return None;
         }
-        let end = rest.bytes().position(|byte| !is_name_byte(byte)).unwrap_or(rest.len());
+        let end = rest
+            .bytes()
+            .position(|byte| !is_name_byte(byte))
+            .unwrap_or(rest.len());
         let certname = &rest[..end];
         (!certname.is_empty()).then_some(Self { provider, certname })
     }
@@ -49,13 +52,19 @@ mod tests {
             ("up=rip=x", "up", "rip"),
             ("up=ripé", "up", "rip"),
         ] {
-            assert_eq!(CallerId::parse(text), Some(CallerId { provider, certname }), "{text}");
+            assert_eq!(
+                CallerId::parse(text),
+                Some(CallerId { provider, certname }),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn what_servers_refuse_is_refused() {
-        for text in ["", "rip", "=rip", "up=", "up=@x", "Up=rip", "u1=rip", " up=rip"] {
+        for text in [
+            "", "rip", "=rip", "up=", "up=@x", "Up=rip", "u1=rip", " up=rip",
+        ] {
             assert_eq!(CallerId::parse(text), None, "{text}");
         }
     }

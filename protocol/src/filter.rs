@@ -101,7 +101,8 @@ impl Filter {
 
     /// Adds a compound expression.
     pub fn add_compound(&mut self, expression: &str) {
-        self.compound.push(serde_json::json!([{ "expr": expression }]));
+        self.compound
+            .push(serde_json::json!([{ "expr": expression }]));
     }
 
     /// True if the node is meant. Compiles the filter each time: a node that is asked often keeps a
@@ -115,7 +116,11 @@ impl Filter {
     pub fn encode_into(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(br#"{"fact":["#);
         for (index, fact) in self.fact.iter().enumerate() {
-            out.extend_from_slice(if index == 0 { br#"{"fact":"# } else { br#",{"fact":"# });
+            out.extend_from_slice(if index == 0 {
+                br#"{"fact":"#
+            } else {
+                br#",{"fact":"#
+            });
             json::write_string(out, &fact.fact);
             out.extend_from_slice(br#","operator":"#);
             json::write_string(out, fact.operator.as_str());
@@ -176,7 +181,9 @@ impl FactOperator {
     /// The operator of a text on the wire.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|operator| operator.as_str() == text)
+        Self::ALL
+            .into_iter()
+            .find(|operator| operator.as_str() == text)
     }
 }
 

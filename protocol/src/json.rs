@@ -21,3 +21,6 @@ pub(crate) use self::reader::{RawStr, Reader};
 
 /// How deep arrays and objects may nest in one document; bounds the reader's recursion.
 pub const DEPTH_MAX: usize = 128;
+
+#[cfg(test)]
+mod tests;

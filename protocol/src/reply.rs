@@ -127,7 +127,12 @@ pub fn parse_reply<'s>(
     scratch: &'s mut Scratch,
 ) -> Result<ParsedReply<'s>, ReplyError> {
     let transport = Digest::read(payload).map_err(|error| ReplyError::Transport(error.into()))?;
-    let Scratch { secure, inner, body, .. } = scratch;
+    let Scratch {
+        secure,
+        inner,
+        body,
+        ..
+    } = scratch;
     secure.clear();
     base64::decode(transport.data.to_cow().as_bytes(), secure)
         .map_err(|error| ReplyError::Transport(TransportError::Base64(error)))?;

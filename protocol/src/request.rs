@@ -90,7 +90,9 @@ impl<'a> Request<'a> {
         reader.end()?;
         protocol.constant(REQUEST_V1)?;
         let message = message.non_empty()?.to_cow();
-        envelope.ok_or(LayerError::Missing("envelope"))?.check(message)
+        envelope
+            .ok_or(LayerError::Missing("envelope"))?
+            .check(message)
     }
 
     /// The body as the agent sees it.
@@ -102,7 +104,8 @@ impl<'a> Request<'a> {
     /// True while the request may be acted on: the sender's clock is less than a TTL away from ours, either way.
     #[must_use]
     pub const fn is_live(&self, unix_now: i64) -> bool {
-        self.time > unix_now.saturating_sub(self.ttl) && self.time < unix_now.saturating_add(self.ttl)
+        self.time > unix_now.saturating_sub(self.ttl)
+            && self.time < unix_now.saturating_add(self.ttl)
     }
 
     /// Applies the rules for what is sent; [`Request::parse`] has applied them to what was received.
@@ -169,7 +172,12 @@ pub fn encode_request_transport(
     headers: &Headers<'_>,
 ) {
     scratch.secure.clear();
-    SecureRequest::encode_into(&mut scratch.secure, request_document, signature_b64, pubcert);
+    SecureRequest::encode_into(
+        &mut scratch.secure,
+        request_document,
+        signature_b64,
+        pubcert,
+    );
     encode_transport(out, &scratch.secure, headers);
 }
 
@@ -268,7 +276,10 @@ impl fmt::Display for RequestError {
                 write!(f, "request: field envelope.ttl is {ttl}, below {TTL_MIN}")
             }
             Self::UnknownOperator { operator } => {
-                write!(f, "request: field envelope.filter.fact has unknown operator {operator:?}")
+                write!(
+                    f,
+                    "request: field envelope.filter.fact has unknown operator {operator:?}"
+                )
             }
         }
     }

@@ -33,9 +33,14 @@ impl RequestId {
     /// Parses what [`RequestId`] prints. Peers may use other ids of 32 characters: those are not refused by
     /// [`Request::parse`](crate::request::Request::parse), but no id of ours can equal them.
     pub fn parse(text: &str) -> Result<Self, RequestIdError> {
-        let hex: [u8; 32] =
-            text.as_bytes().try_into().map_err(|_| RequestIdError::Length(text.len()))?;
-        match hex.iter().find(|digit| !matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
+        let hex: [u8; 32] = text
+            .as_bytes()
+            .try_into()
+            .map_err(|_| RequestIdError::Length(text.len()))?;
+        match hex
+            .iter()
+            .find(|digit| !matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+        {
             Some(&other) => Err(RequestIdError::NotHex(other)),
             None => Ok(Self(hex)),
         }
@@ -73,7 +78,11 @@ impl fmt::Display for RequestIdError {
         match self {
             Self::Length(len) => write!(f, "request id has {len} bytes, not 32"),
             Self::NotHex(byte) => {
-                write!(f, "request id holds '{}', not lower-case hex", byte.escape_ascii())
+                write!(
+                    f,
+                    "request id holds '{}', not lower-case hex",
+                    byte.escape_ascii()
+                )
             }
         }
     }
@@ -87,8 +96,14 @@ mod tests {
 
     #[test]
     fn the_uuid_bits_are_set() {
-        assert_eq!(RequestId::from_random([0; 16]).as_str(), "00000000000040008000000000000000");
-        assert_eq!(RequestId::from_random([0xff; 16]).as_str(), "ffffffffffff4fffbfffffffffffffff");
+        assert_eq!(
+            RequestId::from_random([0; 16]).as_str(),
+            "00000000000040008000000000000000"
+        );
+        assert_eq!(
+            RequestId::from_random([0xff; 16]).as_str(),
+            "ffffffffffff4fffbfffffffffffffff"
+        );
     }
 
     #[test]
@@ -100,6 +115,9 @@ mod tests {
     #[test]
     fn other_texts_are_refused() {
         assert_eq!(RequestId::parse("ab"), Err(RequestIdError::Length(2)));
-        assert_eq!(RequestId::parse(&"A".repeat(32)), Err(RequestIdError::NotHex(b'A')));
+        assert_eq!(
+            RequestId::parse(&"A".repeat(32)),
+            Err(RequestIdError::NotHex(b'A'))
+        );
     }
 }

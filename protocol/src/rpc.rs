@@ -307,8 +307,15 @@ mod tests {
 
     #[test]
     fn data_is_an_empty_object_where_it_is_missing() {
-        for body in [r#"{"action":"a"}"#, r#"{"action":"a","data":null,"caller":"x=y"}"#] {
-            assert_eq!(RpcRequest::parse(body.as_bytes()).unwrap().data, "{}", "{body}");
+        for body in [
+            r#"{"action":"a"}"#,
+            r#"{"action":"a","data":null,"caller":"x=y"}"#,
+        ] {
+            assert_eq!(
+                RpcRequest::parse(body.as_bytes()).unwrap().data,
+                "{}",
+                "{body}"
+            );
         }
         assert_eq!(
             RpcRequest::parse(b"{}").unwrap_err().to_string(),
@@ -346,7 +353,10 @@ mod tests {
 
     #[test]
     fn fixed_texts() {
-        assert_eq!(unknown_action("x", "rpcutil"), "Unknown action x for agent rpcutil");
+        assert_eq!(
+            unknown_action("x", "rpcutil"),
+            "Unknown action x for agent rpcutil"
+        );
         assert_eq!(could_not_process(&"bad"), "Could not process request: bad");
     }
 }

@@ -20,6 +20,11 @@ impl Scratch {
     /// Empty buffers, nothing allocated.
     #[must_use]
     pub const fn new() -> Self {
-        Self { secure: Vec::new(), inner: String::new(), body: String::new(), encoded: Vec::new() }
+        Self {
+            secure: Vec::new(),
+            inner: String::new(),
+            body: String::new(),
+            encoded: Vec::new(),
+        }
     }
 }

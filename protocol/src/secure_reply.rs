@@ -24,7 +24,10 @@ impl<'a> SecureReply<'a> {
     /// Parses the document of [`Transport::decode_data`](crate::transport::Transport::decode_data).
     pub fn parse(document: &'a [u8]) -> Result<Self, ReplyError> {
         let raw = RawSecureReply::read(document).map_err(ReplyError::Secure)?;
-        Ok(Self { message: raw.message.to_cow(), hash: raw.hash.to_cow() })
+        Ok(Self {
+            message: raw.message.to_cow(),
+            hash: raw.hash.to_cow(),
+        })
     }
 
     /// True if the hash is that of the message.
@@ -71,7 +74,10 @@ impl<'a> RawSecureReply<'a> {
         }
         reader.end()?;
         protocol.constant(SECURE_REPLY_V1)?;
-        Ok(Self { message: message.non_empty()?, hash: hash.required()? })
+        Ok(Self {
+            message: message.non_empty()?,
+            hash: hash.required()?,
+        })
     }
 }
 
@@ -102,6 +108,9 @@ mod tests {
     #[test]
     fn a_reply_without_a_hash_is_refused() {
         let error = SecureReply::parse(br#"{"protocol":"choria:secure:reply:1","message":"m"}"#);
-        assert_eq!(error.unwrap_err().to_string(), "secure reply: field hash is missing");
+        assert_eq!(
+            error.unwrap_err().to_string(),
+            "secure reply: field hash is missing"
+        );
     }
 }

@@ -121,6 +121,9 @@ mod tests {
             &format!(r#"{{{protocol},"message":{{}},"signature":"s","pubcert":"p"}}"#),
             "secure request: field message is not a string",
         );
-        check("[]", "secure request: field secure request is not an object");
+        check(
+            "[]",
+            "secure request: field secure request is not an object",
+        );
     }
 }

@@ -122,9 +122,15 @@ mod tests {
     fn subjects_are_those_of_the_fleet() {
         let id = "ebd43f0d4a3a45e0afe27ab26fba4d2a";
         for (ours, recorded) in [
-            (broadcast("mcollective", "discovery"), "mcollective.broadcast.agent.discovery"),
+            (
+                broadcast("mcollective", "discovery"),
+                "mcollective.broadcast.agent.discovery",
+            ),
             (service("c", "aaa_signer"), "c.broadcast.service.aaa_signer"),
-            (node("mcollective", "node1.example.net"), "mcollective.node.node1.example.net"),
+            (
+                node("mcollective", "node1.example.net"),
+                "mcollective.node.node1.example.net",
+            ),
             (
                 reply_subject("mcollective", "choria=rip.mcollective", id),
                 "mcollective.reply.37bdf08389145a56c13096c178802d3b.ebd43f0d4a3a45e0afe27ab26fba4d2a",
@@ -133,12 +139,21 @@ mod tests {
                 reply_prefix("choria", "up=tester"),
                 "choria.reply.3343903dd4f593079478ae04ddca0b41",
             ),
-            (registration("mcollective"), "mcollective.broadcast.agent.registration"),
-            (federation_request("mt1"), "choria.federation.mt1.federation"),
+            (
+                registration("mcollective"),
+                "mcollective.broadcast.agent.registration",
+            ),
+            (
+                federation_request("mt1"),
+                "choria.federation.mt1.federation",
+            ),
             (federation_reply("mt1"), "choria.federation.mt1.collective"),
             (federation_request_queue("mt1"), "mt1_federation"),
             (federation_reply_queue("mt1"), "mt1_collective"),
-            (lifecycle("startup", "server"), "choria.lifecycle.event.startup.server"),
+            (
+                lifecycle("startup", "server"),
+                "choria.lifecycle.event.startup.server",
+            ),
             (machine_watcher("exec"), "choria.machine.watcher.exec.state"),
             (submission("c", "x.y"), "c.submission.in.x.y"),
             (governor("c", "g"), "c.governor.g"),

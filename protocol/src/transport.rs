@@ -83,7 +83,10 @@ impl<'a> Transport<'a> {
         }
         reader.end().map_err(LayerError::Json)?;
         protocol.constant(TRANSPORT_V1)?;
-        Ok(Self { data: data.non_empty()?.to_cow(), headers })
+        Ok(Self {
+            data: data.non_empty()?.to_cow(),
+            headers,
+        })
     }
 
     /// Appends the secure document to `out`.
@@ -128,7 +131,8 @@ impl<'a> Headers<'a> {
         identity: impl Into<Cow<'a, str>>,
         broker_out: impl Into<Cow<'a, str>>,
     ) {
-        self.seen_by.push(vec![broker_in.into(), identity.into(), broker_out.into()]);
+        self.seen_by
+            .push(vec![broker_in.into(), identity.into(), broker_out.into()]);
     }
 
     /// The same headers, borrowing nothing from the payload they came in.
@@ -176,7 +180,9 @@ impl<'a> Headers<'a> {
         fields.text("mc_sender", self.sender.as_deref());
         if !self.seen_by.is_empty() {
             fields.key("seen-by");
-            write_list(fields.out, &self.seen_by, |out, hop| write_strings(out, hop));
+            write_list(fields.out, &self.seen_by, |out, hop| {
+                write_strings(out, hop);
+            });
         }
         if let Some(federation) = &self.federation {
             fields.key("federation");
@@ -218,7 +224,11 @@ impl<'a> Federation<'a> {
                 }
             }
         }
-        Ok(Self { request_id: request_id.optional(), reply_to: reply_to.optional(), targets })
+        Ok(Self {
+            request_id: request_id.optional(),
+            reply_to: reply_to.optional(),
+            targets,
+        })
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -268,7 +278,10 @@ impl<'a> Digest<'a> {
         }
         reader.end()?;
         protocol.constant(TRANSPORT_V1)?;
-        Ok(Self { data: data.non_empty()?, sender: sender.optional() })
+        Ok(Self {
+            data: data.non_empty()?,
+            sender: sender.optional(),
+        })
     }
 }
 
@@ -324,7 +337,9 @@ impl<'o> Fields<'o> {
 }
 
 fn write_strings(out: &mut Vec<u8>, texts: &[Cow<'_, str>]) {
-    write_list(out, texts, |out, text| json::write_string(out, text));
+    write_list(out, texts, |out, text| {
+        json::write_string(out, text);
+    });
 }
 
 fn write_list<T>(out: &mut Vec<u8>, items: &[T], write: impl Fn(&mut Vec<u8>, &T)) {

@@ -16,7 +16,13 @@ pub const SECURE_REPLY_V1: &str = "choria:secure:reply:1";
 /// `protocol` of a version 1 reply.
 pub const REPLY_V1: &str = "choria:reply:1";
 
-const V1: [&str; 5] = [TRANSPORT_V1, SECURE_REQUEST_V1, REQUEST_V1, SECURE_REPLY_V1, REPLY_V1];
+const V1: [&str; 5] = [
+    TRANSPORT_V1,
+    SECURE_REQUEST_V1,
+    REQUEST_V1,
+    SECURE_REPLY_V1,
+    REPLY_V1,
+];
 const V2: [&str; 5] = [
     "io.choria.protocol.v2.transport",
     "io.choria.protocol.v2.secure_request",

@@ -196,7 +196,7 @@ impl Channel {
             return Ok((Incoming::Bytes(&scratch[..count]), more));
         };
         clear.clear();
-        let state = tls.handle_ciphertext(&scratch[..count], clear, &mut self.cipher)?;
+        let state = tls.handle_ciphertext_in_place(&mut scratch[..count], clear, &mut self.cipher)?;
         if state == TlsState::PeerClosed && clear.is_empty() {
             return Ok((Incoming::End, false));
         }

@@ -40,7 +40,10 @@ fn mutual_handshake_succeeds_at_every_split() {
 fn cipher_suites_have_their_registered_names() {
     let ca = Authority::new();
     let server = ca.server_config(ClientAuth::None);
-    for ((version, _), prefix) in VERSIONS.into_iter().zip(["TLS_ECDHE_ECDSA_WITH_", "TLS_AES_"]) {
+    for ((version, _), prefix) in VERSIONS
+        .into_iter()
+        .zip(["TLS_ECDHE_ECDSA_WITH_", "TLS_AES_"])
+    {
         let mut pair = Pair::new(&ca.client_of_version(None, version), &server);
         assert_eq!(pair.server.session.cipher_suite(), None);
         assert_eq!(pair.server.session.version(), None);
@@ -95,12 +98,16 @@ fn data_behind_the_last_handshake_message_is_delivered_in_the_same_call() {
     let hello = std::mem::take(&mut pair.client.out);
     pair.server.feed(&hello, usize::MAX, Feed::InPlace).unwrap();
     let flight = std::mem::take(&mut pair.server.out);
-    pair.client.feed(&flight, usize::MAX, Feed::InPlace).unwrap();
+    pair.client
+        .feed(&flight, usize::MAX, Feed::InPlace)
+        .unwrap();
     assert_eq!(pair.client.session.state(), TlsState::Established);
     assert_eq!(pair.server.session.state(), TlsState::Handshaking);
     pair.client.send(b"CONNECT {}\r\nPING\r\n");
     let flight = std::mem::take(&mut pair.client.out);
-    pair.server.feed(&flight, usize::MAX, Feed::InPlace).unwrap();
+    pair.server
+        .feed(&flight, usize::MAX, Feed::InPlace)
+        .unwrap();
     assert_eq!(pair.server.session.state(), TlsState::Established);
     assert_eq!(pair.server.plaintext, b"CONNECT {}\r\nPING\r\n");
 
@@ -117,7 +124,9 @@ fn data_behind_the_last_handshake_message_is_delivered_in_the_same_call() {
     assert_eq!(pair.client.session.state(), TlsState::Handshaking);
     pair.server.send(b"PONG\r\n");
     let flight = std::mem::take(&mut pair.server.out);
-    pair.client.feed(&flight, usize::MAX, Feed::InPlace).unwrap();
+    pair.client
+        .feed(&flight, usize::MAX, Feed::InPlace)
+        .unwrap();
     assert_eq!(pair.client.session.state(), TlsState::Established);
     assert_eq!(pair.client.plaintext, b"PONG\r\n");
 }
@@ -192,11 +201,10 @@ fn shared_verifier_serves_clients_that_keep_no_tickets() {
 #[test]
 fn one_ticket_is_sent_and_key_updates_are_answered() {
     let ca = Authority::new();
-    let mut server =
-        End::new(TlsSession::server(&ca.server_config(ClientAuth::None)).unwrap());
+    let mut server = End::new(TlsSession::server(&ca.server_config(ClientAuth::None)).unwrap());
     let config = ca.client_of_version(None, VERSIONS[1].0);
     let mut client = ClientConnection::new(config, SERVER_NAME.try_into().unwrap()).unwrap();
-    let mut exchange = |client: &mut ClientConnection, server: &mut End| {
+    let exchange = |client: &mut ClientConnection, server: &mut End| {
         while client.wants_write() || !server.out.is_empty() {
             let mut bytes = Vec::new();
             while client.wants_write() {

@@ -66,7 +66,7 @@ fn cost(make: impl Fn() -> TlsSession) -> Cost {
     let mut sessions = Vec::with_capacity(SESSIONS);
     let (counted, malloc) = (HELD.get(), malloc_in_use());
     sessions.extend((0..SESSIONS).map(|_| make()));
-    let counted = usize::try_from(HELD.get() - counted).unwrap();
+    let counted = usize::try_from(HELD.get() - counted).expect("sessions were added");
     let malloc = malloc_in_use().saturating_sub(malloc);
     drop(warm);
     assert_eq!(sessions.len(), SESSIONS);

@@ -130,9 +130,8 @@ fn close_notify_arrives_behind_the_data_and_is_answered() {
     }
 }
 
-/// Read by an independent end, since a session that closed reads no more.
 #[test]
-fn answer_to_close_notify_is_a_close_notify() {
+fn close_notify_of_a_server_reaches_its_client() {
     let ca = Authority::new();
     for mut pair in pairs(&ca) {
         pair.server.session.close_notify(&mut pair.server.out);

@@ -1,1 +1,28 @@
-//! The node: a pure Node core with agents, filters and facts, and its driver.
+//! The node: a pure [`Node`] core with agents, filters and facts, and its driver.
+//!
+//! * [`gate`]: from a payload to a request that may be acted on.
+//! * [`node`]: one node as a pure state machine around a client connection; fifty thousand fit in a process.
+//! * [`agent`], [`agents`]: what a node can be asked, and the agents every node has.
+//! * [`facts`], [`classes`]: what a node knows of itself.
+//! * [`config`], [`daemon`]: the node as a process.
+//!
+//! Only [`daemon`] reads clocks and files; everything else takes bytes and moments and gives bytes back.
+//! A request that is dropped is counted, with its reason ([`counters`]).
+
+#![forbid(unsafe_code)]
+
+pub mod agent;
+pub mod agents;
+pub mod counters;
+pub mod facts;
+pub mod gate;
+pub mod node;
+pub mod setup;
+
+mod replay;
+
+pub use self::counters::Counters;
+pub use self::facts::Facts;
+pub use self::gate::{Gate, OpenedRequest, Refusal, VerifyEach, VerifyShared};
+pub use self::node::{Node, NodeScratch};
+pub use self::setup::{AgentSet, Authorisation, NodeOptions, NodeSetup, SetupError};

@@ -7,7 +7,11 @@ use std::time::Duration;
 use super::ShardCore;
 use crate::close::CloseReason;
 use crate::conn::Conn;
-use crate::ids::{Cid, Key};
+use crate::counters::CacheFigures;
+use crate::ids::{Cid, ConnRef, Key};
+use crate::sublist::Member;
+use crate::subs::{SidNames, Sub};
+use crate::table::Shared;
 
 /// One connection at one moment. Times are the shard's monotonic ones.
 #[derive(Debug, Clone)]
@@ -44,6 +48,8 @@ pub struct ConnInfo {
     pub subscriptions: usize,
     /// The subscriptions, where they were asked for.
     pub subs: Vec<SubInfo>,
+    /// Whether a valid `CONNECT` was taken, so that its credentials are good.
+    pub introduced: bool,
     /// The name it gave itself.
     pub name: Option<Box<str>>,
     /// Its client library's language.
@@ -71,7 +77,19 @@ impl ShardCore {
     /// Every open connection; with `subs` their subscriptions too.
     pub fn open_connections(&self, subs: bool) -> impl Iterator<Item = ConnInfo> + '_ {
         let open = self.conns.iter().filter(|conn| !conn.is_closing());
-        open.filter_map(move |conn| self.info_of(conn, subs))
+        open.filter_map(move |conn| self.info_of(conn, Detail::of(subs)))
+    }
+
+    /// Every open connection without texts and subscriptions, which allocates nothing.
+    pub fn open_figures(&self) -> impl Iterator<Item = ConnInfo> + '_ {
+        let open = self.conns.iter().filter(|conn| !conn.is_closing());
+        open.filter_map(move |conn| self.info_of(conn, Detail::Figures))
+    }
+
+    /// One connection of this shard; with `subs` its subscriptions too.
+    #[must_use]
+    pub fn connection(&self, key: Key, subs: bool) -> Option<ConnInfo> {
+        self.snapshot(key, subs)
     }
 
     /// The connections that ended last, oldest first.
@@ -79,12 +97,43 @@ impl ShardCore {
         self.closed.iter()
     }
 
-    pub(super) fn snapshot(&self, key: Key, subs: bool) -> Option<ConnInfo> {
-        self.conn(key).and_then(|conn| self.info_of(conn, subs))
+    /// The subscription that a member of the sublist stands for, if its connection is one of this shard.
+    #[must_use]
+    pub fn subscription(&self, member: Member) -> Option<(Cid, SubInfo)> {
+        let conn = ConnRef { slot: member.slot, generation: member.generation };
+        let found = self.broker.table.with(conn, |shared| {
+            if shared.owner != self.id.0 {
+                return None;
+            }
+            let key = shared.key();
+            let Shared { subs, names, .. } = shared;
+            let sub = subs.get_mut(member.sid)?;
+            Some((key, sub_info(sub, names.as_deref().unwrap_or(&SidNames::default()))))
+        });
+        let (key, info) = found.flatten()?;
+        self.conn(key).map(|conn| (conn.cid, info))
     }
 
-    fn info_of(&self, conn: &Conn, subs: bool) -> Option<ConnInfo> {
+    /// What the match caches hold.
+    #[must_use]
+    pub fn cache_figures(&self) -> CacheFigures {
+        self.caches.iter().fold(CacheFigures::default(), |figures, cache| {
+            let (fanout_max, fanout_sum) = cache.fanout();
+            CacheFigures {
+                subjects: figures.subjects + cache.stats().len,
+                fanout_max: figures.fanout_max.max(fanout_max),
+                fanout_sum: figures.fanout_sum + fanout_sum,
+            }
+        })
+    }
+
+    pub(super) fn snapshot(&self, key: Key, subs: bool) -> Option<ConnInfo> {
+        self.conn(key).and_then(|conn| self.info_of(conn, Detail::of(subs)))
+    }
+
+    fn info_of(&self, conn: &Conn, detail: Detail) -> Option<ConnInfo> {
         let meta = conn.meta.as_deref();
+        let texts = meta.filter(|_| detail != Detail::Figures);
         self.broker.table.with(conn.me, |shared| ConnInfo {
             cid: conn.cid,
             key: conn.key(shared.index),
@@ -101,27 +150,43 @@ impl ShardCore {
             out_bytes: shared.out_bytes,
             stalls: conn.stalls,
             subscriptions: shared.subs.len(),
-            subs: if subs { sub_infos(shared) } else { Vec::new() },
-            name: meta.and_then(|meta| meta.name.clone()),
-            lang: meta.and_then(|meta| meta.lang.clone()),
-            version: meta.and_then(|meta| meta.version.clone()),
+            subs: if detail == Detail::Subscriptions { sub_infos(shared) } else { Vec::new() },
+            introduced: meta.is_some(),
+            name: texts.and_then(|meta| meta.name.clone()),
+            lang: texts.and_then(|meta| meta.lang.clone()),
+            version: texts.and_then(|meta| meta.version.clone()),
         })
     }
 }
 
-fn sub_infos(shared: &crate::table::Shared) -> Vec<SubInfo> {
-    let unnamed = crate::subs::SidNames::default();
+/// How much of a connection is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    Figures,
+    Texts,
+    Subscriptions,
+}
+
+impl Detail {
+    fn of(subs: bool) -> Self {
+        if subs { Self::Subscriptions } else { Self::Texts }
+    }
+}
+
+fn sub_infos(shared: &Shared) -> Vec<SubInfo> {
+    let unnamed = SidNames::default();
     let names = shared.names.as_deref().unwrap_or(&unnamed);
-    let info = |sub: &crate::subs::Sub| {
-        let mut sid = Vec::new();
-        names.put(&mut sid, sub.sid);
-        SubInfo {
-            subject: sub.interest.subject().into(),
-            queue: sub.interest.queue().map(Into::into),
-            sid: sid.into(),
-            msgs: sub.delivered,
-            max: sub.max,
-        }
-    };
-    shared.subs.sorted().into_iter().map(info).collect()
+    shared.subs.sorted().into_iter().map(|sub| sub_info(sub, names)).collect()
+}
+
+fn sub_info(sub: &Sub, names: &SidNames) -> SubInfo {
+    let mut sid = Vec::new();
+    names.put(&mut sid, sub.sid);
+    SubInfo {
+        subject: sub.interest.subject().into(),
+        queue: sub.interest.queue().map(Into::into),
+        sid: sid.into(),
+        msgs: sub.delivered,
+        max: sub.max,
+    }
 }

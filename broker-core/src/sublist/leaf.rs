@@ -22,6 +22,9 @@ pub(super) struct Leaf {
 #[derive(Debug)]
 struct Queues(Vec<Slot>);
 
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Slot>() == 32 && size_of::<Leaf>() == 40);
+
 /// The subject, queue name (empty for none) and subject hash of an insertion.
 #[derive(Clone, Copy)]
 pub(super) struct NewKey<'a> {

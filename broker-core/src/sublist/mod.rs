@@ -27,6 +27,7 @@
 //! Published subjects are literal whatever their bytes; see `wire::subject` for the rules.
 
 mod cache;
+mod directory;
 mod generations;
 mod interest;
 mod leaf;

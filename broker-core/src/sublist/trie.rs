@@ -54,6 +54,9 @@ struct Child {
     node: NodeId,
 }
 
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<Node>() == 56 && size_of::<Child>() == 24);
+
 impl Trie {
     pub(super) fn new(hasher: SubjectHasher) -> Self {
         Self {

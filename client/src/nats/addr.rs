@@ -16,23 +16,33 @@ pub struct ServerAddr {
 impl ServerAddr {
     /// An address from its parts.
     pub fn new(host: impl Into<Box<str>>, port: u16) -> Self {
-        Self { host: host.into(), port }
+        Self {
+            host: host.into(),
+            port,
+        }
     }
 
     /// Reads `host:port` or `nats://host:port` (also `tls://`); the port is mandatory, IPv6 addresses stand in brackets.
     pub fn parse(text: &str) -> Result<Self, AddrError> {
         let text = text.trim();
-        let rest = text.strip_prefix("nats://").or_else(|| text.strip_prefix("tls://"));
+        let rest = text
+            .strip_prefix("nats://")
+            .or_else(|| text.strip_prefix("tls://"));
         let rest = rest.unwrap_or(text).trim_end_matches('/');
         let error = |kind: fn(Box<str>) -> AddrError| kind(text.into());
-        let (host, port) = rest.rsplit_once(':').ok_or_else(|| error(AddrError::NoPort))?;
+        let (host, port) = rest
+            .rsplit_once(':')
+            .ok_or_else(|| error(AddrError::NoPort))?;
         let host = match host.strip_prefix('[') {
-            Some(inner) => inner.strip_suffix(']').ok_or_else(|| error(AddrError::BadHost))?,
+            Some(inner) => inner
+                .strip_suffix(']')
+                .ok_or_else(|| error(AddrError::BadHost))?,
             // An IPv6 address without brackets would lose its last group to the port.
             None if host.contains(':') => return Err(error(AddrError::BadHost)),
             None => host,
         };
-        let is_bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '@' | '[' | ']');
+        let is_bad =
+            |c: char| c.is_whitespace() || c.is_control() || matches!(c, '/' | '@' | '[' | ']');
         if host.is_empty() || host.contains(is_bad) {
             return Err(error(AddrError::BadHost));
         }
@@ -90,7 +100,12 @@ mod tests {
     fn reads_the_usual_forms_and_prints_them_back() {
         for (text, host, port, shown) in [
             ("broker1:4222", "broker1", 4222, "broker1:4222"),
-            ("nats://broker1.example.net:4223", "broker1.example.net", 4223, "broker1.example.net:4223"),
+            (
+                "nats://broker1.example.net:4223",
+                "broker1.example.net",
+                4223,
+                "broker1.example.net:4223",
+            ),
             ("tls://10.0.0.1:4222/", "10.0.0.1", 4222, "10.0.0.1:4222"),
             (" [::1]:4222 ", "::1", 4222, "[::1]:4222"),
         ] {
@@ -112,7 +127,10 @@ mod tests {
             ("a b:4222", bad_host("a b:4222")),
             ("::1:4222", bad_host("::1:4222")),
             ("[::1:4222", bad_host("[::1:4222")),
-            ("nats://user:pass@broker1:4222", bad_host("nats://user:pass@broker1:4222")),
+            (
+                "nats://user:pass@broker1:4222",
+                bad_host("nats://user:pass@broker1:4222"),
+            ),
             ("broker1:", bad_port("broker1:")),
             ("broker1:0", bad_port("broker1:0")),
             ("broker1:+1", bad_port("broker1:+1")),

@@ -8,7 +8,9 @@ use std::time::Duration;
 use fastrand::Rng;
 
 /// One row of a table: the waits of the first five seconds.
-const ROW_MS: [u64; 11] = [500, 750, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 4500, 5000];
+const ROW_MS: [u64; 11] = [
+    500, 750, 1000, 1500, 2000, 2500, 3000, 3500, 4000, 4500, 5000,
+];
 const ROW_SPAN_MS: u64 = 5000;
 
 /// A table of waits, each multiplied by a random factor of 0.5 to 1.5.
@@ -59,7 +61,12 @@ impl Backoff {
 
     fn rows(count: u64) -> Self {
         let row = |index| ROW_MS.iter().map(move |ms| ms + index * ROW_SPAN_MS);
-        Self::new((0..count).flat_map(row).map(Duration::from_millis).collect::<Vec<_>>())
+        Self::new(
+            (0..count)
+                .flat_map(row)
+                .map(Duration::from_millis)
+                .collect::<Vec<_>>(),
+        )
     }
 }
 
@@ -94,7 +101,10 @@ mod tests {
             let delays: Vec<_> = (0..500).map(|_| backoff.delay(round, &mut rng)).collect();
             let (min, max) = (delays.iter().min().unwrap(), delays.iter().max().unwrap());
             assert!(*min >= step / 2 && *min < step * 6 / 10, "{round}: {min:?}");
-            assert!(*max <= step * 3 / 2 && *max > step * 14 / 10, "{round}: {max:?}");
+            assert!(
+                *max <= step * 3 / 2 && *max > step * 14 / 10,
+                "{round}: {max:?}"
+            );
         }
     }
 
@@ -102,7 +112,9 @@ mod tests {
     fn the_same_seed_gives_the_same_waits() {
         let waits = |seed| {
             let mut rng = Rng::with_seed(seed);
-            (0..20).map(|round| Backoff::default().delay(round, &mut rng)).collect::<Vec<_>>()
+            (0..20)
+                .map(|round| Backoff::default().delay(round, &mut rng))
+                .collect::<Vec<_>>()
         };
         assert_eq!(waits(1), waits(1));
         assert_ne!(waits(1), waits(2));

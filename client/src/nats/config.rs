@@ -137,6 +137,9 @@ mod tests {
         };
         let shown = format!("{options:?}");
         assert!(shown.contains("bob"));
-        assert!(!shown.contains("hunter2") && !shown.contains("t0ken"), "{shown}");
+        assert!(
+            !shown.contains("hunter2") && !shown.contains("t0ken"),
+            "{shown}"
+        );
     }
 }

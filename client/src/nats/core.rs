@@ -1,6 +1,6 @@
 //! The state of one client connection, and what its owner asks of it.
 //!
-//! What arrives (bytes, timeouts, lost links) is handled in `link.rs`, which holds the other half of [`ClientCore`].
+//! The other parts of [`ClientCore`]: links and timeouts in `link.rs`, bytes in `read.rs`; publishes are in `publish.rs`.
 //!
 //! Delivery is at most once. Bytes handed to the driver may be lost with the link, and output that still waited when it broke is discarded and counted.
 
@@ -14,13 +14,9 @@ use muster_wire::encode;
 use super::addr::ServerAddr;
 use super::buffer::OutBuf;
 use super::config::ClientConfig;
-use super::error::PublishError;
 use super::event::{Action, LinkEnd};
 use super::pool::{Pool, SERVERS_MAX};
 use super::subscription::{Ending, Sid, Subscriptions, is_sendable};
-
-/// Bytes of a PUB or HPUB beside its subjects, headers and payload, at most: the verb, blanks, two sizes and line ends.
-const FRAME_MAX: usize = 40;
 
 /// One client connection: remembers, frames, counts and decides; the module's docs say what its driver does.
 ///
@@ -149,7 +145,10 @@ impl ClientCore {
         now: Duration,
     ) -> Self {
         let servers = config.servers.len();
-        assert!((1..=SERVERS_MAX).contains(&servers), "{servers} servers, not 1 to {SERVERS_MAX}");
+        assert!(
+            (1..=SERVERS_MAX).contains(&servers),
+            "{servers} servers, not 1 to {SERVERS_MAX}"
+        );
         let mut rng = Rng::with_seed(seed);
         let pool = Pool::new(&config.servers, &mut rng);
         let mut core = Self {
@@ -188,9 +187,18 @@ impl ClientCore {
     /// # Panics
     /// When the subject or the queue name is not [sendable](is_sendable): it would turn into another operation on the wire.
     pub fn subscribe_shared(&mut self, subject: Arc<[u8]>, queue: Option<Arc<[u8]>>) -> Sid {
-        assert!(is_sendable(&subject), "subject {:?}", String::from_utf8_lossy(&subject));
-        assert!(queue.as_ref().is_none_or(|queue| is_sendable(queue)), "queue name {queue:?}");
-        let sid = self.subscriptions.insert(Arc::clone(&subject), queue.clone());
+        assert!(
+            is_sendable(&subject),
+            "subject {:?}",
+            String::from_utf8_lossy(&subject)
+        );
+        assert!(
+            queue.as_ref().is_none_or(|queue| is_sendable(queue)),
+            "queue name {queue:?}"
+        );
+        let sid = self
+            .subscriptions
+            .insert(Arc::clone(&subject), queue.clone());
         if self.phase == Phase::Ready {
             encode::put_sub(self.out.encoder(), &subject, queue.as_deref(), sid.0);
         }
@@ -208,38 +216,6 @@ impl ClientCore {
         if self.phase == Phase::Ready {
             encode::put_unsub(self.out.encoder(), sid.0, max);
         }
-    }
-
-    /// Publishes. Without a connection the message is kept and sent on the next one, while there is room.
-    pub fn publish(
-        &mut self,
-        subject: &[u8],
-        reply: Option<&[u8]>,
-        payload: &[u8],
-    ) -> Result<(), PublishError> {
-        let size = payload.len();
-        let room = self.room_for(subject, reply, size);
-        self.put(room, size, |out| encode::put_pub(out, subject, reply, payload))
-    }
-
-    /// Publishes with a header block: `NATS/1.0`, lines and an empty line, each ending in CR LF.
-    pub fn publish_with_headers(
-        &mut self,
-        subject: &[u8],
-        reply: Option<&[u8]>,
-        headers: &[u8],
-        payload: &[u8],
-    ) -> Result<(), PublishError> {
-        let size = headers.len().saturating_add(payload.len());
-        let room = self.room_for(subject, reply, size).and_then(|()| {
-            if !headers.starts_with(b"NATS/1.0") || !headers.ends_with(b"\r\n\r\n") {
-                return Err(PublishError::BadHeaders);
-            }
-            let offered = self.server.is_none_or(|server| server.headers);
-            let usable = offered && self.config.connect.headers;
-            if usable { Ok(()) } else { Err(PublishError::HeadersNotSupported) }
-        });
-        self.put(room, size, |out| encode::put_hpub(out, subject, reply, headers, payload))
     }
 
     /// Asks the server for a sign that it has dealt with everything before: [`Event::Flushed`](super::Event::Flushed) with the number returned, or a higher one.
@@ -345,52 +321,6 @@ impl ClientCore {
     /// The counters.
     pub fn stats(&self) -> &Stats {
         &self.stats
-    }
-
-    /// Checks everything about a publish but its headers.
-    fn room_for(
-        &self,
-        subject: &[u8],
-        reply: Option<&[u8]>,
-        size: usize,
-    ) -> Result<(), PublishError> {
-        if self.phase == Phase::Closed {
-            return Err(PublishError::Closed);
-        }
-        if !is_sendable(subject) || reply.is_some_and(|reply| !is_sendable(reply)) {
-            return Err(PublishError::BadSubject);
-        }
-        let server_max = self.server.map_or(usize::MAX, |server| server.max_payload);
-        let max = self.config.payload_max.min(server_max);
-        if size > max {
-            return Err(PublishError::TooLarge { size, max });
-        }
-        let framed = size + subject.len() + reply.map_or(0, <[u8]>::len) + FRAME_MAX;
-        if self.phase == Phase::Ready {
-            let max = self.config.pending_max;
-            let fits = self.out.len().saturating_add(framed) <= max;
-            return if fits { Ok(()) } else { Err(PublishError::PendingFull { max }) };
-        }
-        let max = self.config.reconnect_buffer_max;
-        let fits = self.kept.len().saturating_add(framed) <= max;
-        if fits { Ok(()) } else { Err(PublishError::ReconnectBufferFull { max }) }
-    }
-
-    fn put(
-        &mut self,
-        room: Result<(), PublishError>,
-        size: usize,
-        encode: impl FnOnce(&mut Vec<u8>),
-    ) -> Result<(), PublishError> {
-        if let Err(error) = room {
-            self.stats.refused = self.stats.refused.saturating_add(1);
-            return Err(error);
-        }
-        let ready = self.phase == Phase::Ready;
-        encode(if ready { self.out.encoder() } else { &mut self.kept });
-        self.stats.out_messages += 1;
-        self.stats.out_bytes += as_u64(size);
-        Ok(())
     }
 
     /// Whether the driver has, or is making, a socket for this core.

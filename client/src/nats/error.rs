@@ -42,13 +42,22 @@ impl fmt::Display for PublishError {
             Self::BadHeaders => write!(f, "the headers are no complete header block"),
             Self::HeadersNotSupported => write!(f, "the server takes no headers"),
             Self::TooLarge { size, max } => {
-                write!(f, "a message of {size} bytes is larger than the limit of {max} bytes")
+                write!(
+                    f,
+                    "a message of {size} bytes is larger than the limit of {max} bytes"
+                )
             }
             Self::ReconnectBufferFull { max } => {
-                write!(f, "not connected, and the reconnect buffer of {max} bytes is full")
+                write!(
+                    f,
+                    "not connected, and the reconnect buffer of {max} bytes is full"
+                )
             }
             Self::PendingFull { max } => {
-                write!(f, "more than the limit of {max} bytes would wait for the socket")
+                write!(
+                    f,
+                    "more than the limit of {max} bytes would wait for the socket"
+                )
             }
         }
     }

@@ -111,6 +111,34 @@ pub enum LinkEnd {
     Protocol(ProtocolError),
 }
 
+impl LinkEnd {
+    /// The end that an `-ERR` text stands for, if it is one that ends the link. Spelling counts, case does not.
+    pub(super) fn of_server_error(text: &[u8]) -> Option<Self> {
+        const TEXTS: [(&str, LinkEnd); 9] = [
+            ("stale connection", LinkEnd::StaleToServer),
+            ("maximum connections exceeded", LinkEnd::ServerFull),
+            (
+                "maximum account active connections exceeded",
+                LinkEnd::ServerFull,
+            ),
+            ("connection throttling is active", LinkEnd::ServerFull),
+            ("authorization violation", LinkEnd::Unauthorized),
+            ("authentication timeout", LinkEnd::Unauthorized),
+            ("user authentication", LinkEnd::Unauthorized),
+            ("account authentication", LinkEnd::Unauthorized),
+            ("secure connection - tls required", LinkEnd::TlsForbidden),
+        ];
+        let begins = |known: &str| {
+            let start = text.get(..known.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(known.as_bytes()))
+        };
+        TEXTS
+            .iter()
+            .find(|(known, _)| begins(known))
+            .map(|(_, end)| *end)
+    }
+}
+
 impl fmt::Display for LinkEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {

@@ -1,4 +1,4 @@
-//! What arrives at a [`ClientCore`]: links made and lost, bytes, timeouts.
+//! What happens to the link of a [`ClientCore`]: made, taken by the server, lost, timed out. Its bytes are dealt with in `read.rs`.
 //!
 //! | phase | waits for | its timer |
 //! |---|---|---|
@@ -13,24 +13,20 @@
 //! A connection counts as *steady* after [`STEADY_AFTER_SECS`]: only the loss of a steady one starts the back-off afresh.
 //! So servers that take clients and drop them at once are not hammered, whatever the size of the pool.
 
+use std::mem;
 use std::time::Duration;
 
 use muster_wire::connect::Connect;
 use muster_wire::encode;
 use muster_wire::info::Info;
-use muster_wire::server_op::{self, ServerOp, ServerStep};
 
 use super::config::TlsMode;
-use super::core::{ClientCore, Phase, ServerInfo, Wanted, as_u64};
+use super::core::{ClientCore, Phase, ServerInfo, Wanted};
 use super::error::ProtocolError;
-use super::event::{Event, EventSink, LinkEnd, Message};
-use super::subscription::{Delivery, Sid};
+use super::event::{Event, EventSink, LinkEnd};
 
 /// How long a connection must have worked for its loss to start the back-off afresh.
 const STEADY_AFTER_SECS: u64 = 5;
-
-/// Longest control line taken from a server. INFO is the longest: a cluster of a thousand servers makes some 30 KB.
-const CONTROL_LINE_MAX: usize = 64 * 1024;
 
 impl ClientCore {
     /// The TCP connection stands.
@@ -65,23 +61,6 @@ impl ClientCore {
         }
     }
 
-    /// Bytes arrived, out of TLS where that is in use.
-    ///
-    /// Whole messages are handed to the sink from where they lie; only an unfinished one is copied.
-    /// After an error the link is given up already; the error is for the log.
-    pub fn handle_bytes<S: EventSink + ?Sized>(
-        &mut self,
-        bytes: &[u8],
-        now: Duration,
-        sink: &mut S,
-    ) -> Result<(), ProtocolError> {
-        let result = self.read(bytes, now, sink);
-        if let Err(error) = result {
-            self.end_link(LinkEnd::Protocol(error), now, sink);
-        }
-        result
-    }
-
     /// Time passed; does nothing before [`poll_timeout`](Self::poll_timeout).
     pub fn handle_timeout<S: EventSink + ?Sized>(&mut self, now: Duration, sink: &mut S) {
         if self.deadline.is_none_or(|deadline| now < deadline) {
@@ -106,128 +85,7 @@ impl ClientCore {
         self.deadline = Some(now + self.config.connect_timeout);
     }
 
-    fn read<S: EventSink + ?Sized>(
-        &mut self,
-        mut bytes: &[u8],
-        now: Duration,
-        sink: &mut S,
-    ) -> Result<(), ProtocolError> {
-        while !bytes.is_empty() {
-            match self.phase {
-                Phase::Waiting | Phase::Dialing | Phase::Closed => return Ok(()),
-                Phase::AwaitTls => return self.read_before_tls(bytes, now, sink),
-                Phase::AwaitInfo | Phase::AwaitPong | Phase::Ready => {}
-            }
-            if !self.partial.is_empty() {
-                bytes = self.complete_partial(bytes, now, sink)?;
-                continue;
-            }
-            match self.parse(bytes)? {
-                ServerStep::Op { op, len } => {
-                    self.handle_op(op, now, sink)?;
-                    bytes = &bytes[len..];
-                }
-                ServerStep::Incomplete { .. } => {
-                    self.partial.extend_from_slice(bytes);
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds to the unfinished operation what belongs to it and no more; returns the rest.
-    /// So what follows is parsed where it lies, and `partial` never holds more than one operation.
-    fn complete_partial<'a, S: EventSink + ?Sized>(
-        &mut self,
-        bytes: &'a [u8],
-        now: Duration,
-        sink: &mut S,
-    ) -> Result<&'a [u8], ProtocolError> {
-        let mut partial = std::mem::take(&mut self.partial);
-        let need = match self.parse(&partial)? {
-            ServerStep::Incomplete { need } => need - partial.len(),
-            ServerStep::Op { .. } => 0,
-        };
-        let wanted = if need > 1 {
-            need
-        } else {
-            // The control line is unfinished, or one last LF is missing: in both cases up to the next LF.
-            bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1)
-        };
-        let (belongs, rest) = bytes.split_at(wanted.min(bytes.len()));
-        partial.extend_from_slice(belongs);
-        match self.parse(&partial)? {
-            ServerStep::Op { op, .. } => self.handle_op(op, now, sink)?,
-            ServerStep::Incomplete { .. } => self.partial = partial,
-        }
-        Ok(rest)
-    }
-
-    fn parse<'a>(&self, bytes: &'a [u8]) -> Result<ServerStep<'a>, ProtocolError> {
-        let step = server_op::next_server_op(bytes, CONTROL_LINE_MAX, self.config.payload_max)?;
-        Ok(step)
-    }
-
-    /// A server that is full says so in clear, right behind its INFO, and closes; nothing else may come before TLS.
-    fn read_before_tls<S: EventSink + ?Sized>(
-        &mut self,
-        bytes: &[u8],
-        now: Duration,
-        sink: &mut S,
-    ) -> Result<(), ProtocolError> {
-        match self.parse(bytes) {
-            Ok(ServerStep::Op { op: ServerOp::Err(text), .. }) if error_end(text).is_some() => {
-                self.handle_server_error(text, now, sink);
-                Ok(())
-            }
-            _ => Err(ProtocolError::BytesBeforeTls),
-        }
-    }
-
-    fn handle_op<S: EventSink + ?Sized>(
-        &mut self,
-        op: ServerOp<'_>,
-        now: Duration,
-        sink: &mut S,
-    ) -> Result<(), ProtocolError> {
-        match op {
-            ServerOp::Info(json) => return self.handle_info(json, now, sink),
-            ServerOp::Err(text) => self.handle_server_error(text, now, sink),
-            _ if self.phase == Phase::AwaitInfo => return Err(ProtocolError::ExpectedInfo),
-            ServerOp::Msg { subject, sid, reply, headers_len, payload } => {
-                let (headers, payload) = payload.split_at(headers_len);
-                let sid = Sid(sid);
-                self.deliver(Message { sid, subject, reply, headers, payload }, sink);
-            }
-            // A server that sends pings and reads nothing must not fill our memory.
-            ServerOp::Ping if self.out.len() < self.config.pending_max => {
-                encode::put_pong(self.out.encoder());
-            }
-            ServerOp::Pong if self.phase == Phase::AwaitPong => self.become_ready(now, sink),
-            ServerOp::Pong => self.handle_pong(sink),
-            ServerOp::Ping | ServerOp::Ok => {}
-        }
-        Ok(())
-    }
-
-    fn deliver<S: EventSink + ?Sized>(&mut self, message: Message<'_>, sink: &mut S) {
-        // The server does not count its 503 against the maximum of a subscription, so neither do we.
-        let counts = !message.is_no_responders();
-        let delivery = self.subscriptions.deliver(message.sid, counts);
-        if delivery == Delivery::Unknown {
-            self.stats.unknown_sid = self.stats.unknown_sid.saturating_add(1);
-            return;
-        }
-        self.stats.in_messages += 1;
-        self.stats.in_bytes += as_u64(message.headers.len() + message.payload.len());
-        sink.message(message);
-        if delivery == Delivery::Last {
-            sink.event(Event::Unsubscribed(message.sid));
-        }
-    }
-
-    fn handle_info<S: EventSink + ?Sized>(
+    pub(super) fn handle_info<S: EventSink + ?Sized>(
         &mut self,
         json: &[u8],
         now: Duration,
@@ -317,7 +175,7 @@ impl ClientCore {
         self.phase = Phase::AwaitPong;
     }
 
-    fn become_ready<S: EventSink + ?Sized>(&mut self, now: Duration, sink: &mut S) {
+    pub(super) fn become_ready<S: EventSink + ?Sized>(&mut self, now: Duration, sink: &mut S) {
         self.phase = Phase::Ready;
         self.ready_since_secs = now.as_secs();
         self.deadline = Some(now + self.config.ping_interval);
@@ -326,12 +184,17 @@ impl ClientCore {
         let out = self.out.encoder();
         for subscription in self.subscriptions.replay() {
             let sid = subscription.sid.0;
-            encode::put_sub(out, &subscription.subject, subscription.queue.as_deref(), sid);
+            encode::put_sub(
+                out,
+                &subscription.subject,
+                subscription.queue.as_deref(),
+                sid,
+            );
             if let Some(remaining) = subscription.remaining() {
                 encode::put_unsub(out, sid, Some(remaining));
             }
         }
-        out.append(&mut std::mem::take(&mut self.kept));
+        out.append(&mut mem::take(&mut self.kept));
         // One ping, with the last number, answers all flushes that are owed, those of the lost connection too.
         if self.flush_asked > self.flush_done {
             self.flush_done = self.flush_asked - 1;
@@ -340,7 +203,7 @@ impl ClientCore {
         sink.event(Event::Connected);
     }
 
-    fn handle_pong<S: EventSink + ?Sized>(&mut self, sink: &mut S) {
+    pub(super) fn handle_pong<S: EventSink + ?Sized>(&mut self, sink: &mut S) {
         self.pings_out = 0;
         // A PONG nobody asked for is harmless.
         if self.flush_done < self.flush_asked {
@@ -349,7 +212,7 @@ impl ClientCore {
         }
     }
 
-    fn handle_server_error<S: EventSink + ?Sized>(
+    pub(super) fn handle_server_error<S: EventSink + ?Sized>(
         &mut self,
         text: &[u8],
         now: Duration,
@@ -357,7 +220,7 @@ impl ClientCore {
     ) {
         sink.event(Event::ServerError(String::from_utf8_lossy(text).into()));
         // Any other error that is fatal is followed by the server closing the connection.
-        if let Some(end) = error_end(text) {
+        if let Some(end) = LinkEnd::of_server_error(text) {
             self.end_link(end, now, sink);
         }
     }
@@ -374,7 +237,12 @@ impl ClientCore {
     }
 
     /// Gives the link up and plans the next attempt.
-    fn end_link<S: EventSink + ?Sized>(&mut self, end: LinkEnd, now: Duration, sink: &mut S) {
+    pub(super) fn end_link<S: EventSink + ?Sized>(
+        &mut self,
+        end: LinkEnd,
+        now: Duration,
+        sink: &mut S,
+    ) {
         if self.has_socket() {
             self.closing = Some(end);
         }
@@ -412,23 +280,4 @@ impl ClientCore {
         self.deadline = Some(now + wait);
         sink.event(Event::Reconnecting { attempt, in_ms });
     }
-}
-
-/// The end an `-ERR` text stands for, if it ends the link. Spelling is what counts; case does not.
-fn error_end(text: &[u8]) -> Option<LinkEnd> {
-    const TEXTS: [(&str, LinkEnd); 9] = [
-        ("stale connection", LinkEnd::StaleToServer),
-        ("maximum connections exceeded", LinkEnd::ServerFull),
-        ("maximum account active connections exceeded", LinkEnd::ServerFull),
-        ("connection throttling is active", LinkEnd::ServerFull),
-        ("authorization violation", LinkEnd::Unauthorized),
-        ("authentication timeout", LinkEnd::Unauthorized),
-        ("user authentication", LinkEnd::Unauthorized),
-        ("account authentication", LinkEnd::Unauthorized),
-        ("secure connection - tls required", LinkEnd::TlsForbidden),
-    ];
-    let starts = |known: &str| {
-        text.get(..known.len()).is_some_and(|start| start.eq_ignore_ascii_case(known.as_bytes()))
-    };
-    TEXTS.iter().find(|(known, _)| starts(known)).map(|(_, end)| *end)
 }

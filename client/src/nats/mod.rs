@@ -33,6 +33,8 @@ mod error;
 mod event;
 mod link;
 mod pool;
+mod publish;
+mod read;
 mod subscription;
 
 pub use self::addr::{AddrError, ServerAddr};

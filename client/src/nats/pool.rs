@@ -37,7 +37,11 @@ enum Slot {
 
 impl Pool {
     pub(super) fn new(configured: &[ServerAddr], rng: &mut Rng) -> Self {
-        let mut pool = Self { slots: Vec::new(), at: 0, tried: 0 };
+        let mut pool = Self {
+            slots: Vec::new(),
+            at: 0,
+            tried: 0,
+        };
         if configured.len() > 1 {
             pool.fill(configured);
             rng.shuffle(&mut pool.slots);
@@ -49,7 +53,11 @@ impl Pool {
 
     /// Goes on to the next server and counts it as tried.
     pub(super) fn step(&mut self) {
-        self.at = if self.at >= self.last_place() { 0 } else { self.at + 1 };
+        self.at = if self.at >= self.last_place() {
+            0
+        } else {
+            self.at + 1
+        };
         self.tried = self.tried.saturating_add(1);
     }
 
@@ -171,7 +179,9 @@ mod tests {
     use super::*;
 
     fn servers(count: u16) -> Vec<ServerAddr> {
-        (0..count).map(|n| ServerAddr::new("broker", 4000 + n)).collect()
+        (0..count)
+            .map(|n| ServerAddr::new("broker", 4000 + n))
+            .collect()
     }
 
     fn walk(pool: &mut Pool, configured: &[ServerAddr], steps: usize) -> Vec<u16> {
@@ -224,7 +234,13 @@ mod tests {
         let configured = servers(1);
         let mut rng = Rng::with_seed(3);
         let mut pool = Pool::new(&configured, &mut rng);
-        let urls = ["broker:4000", "10.0.0.2:4222", "10.0.0.3:4222", "junk", "10.0.0.2:4222"];
+        let urls = [
+            "broker:4000",
+            "10.0.0.2:4222",
+            "10.0.0.3:4222",
+            "junk",
+            "10.0.0.2:4222",
+        ];
         assert_eq!(pool.learn(urls.into_iter(), &configured, &mut rng), 2);
         assert_eq!(pool.learn(urls.into_iter(), &configured, &mut rng), 0);
         assert_eq!(pool.len(), 3);

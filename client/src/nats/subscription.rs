@@ -23,7 +23,10 @@ impl fmt::Display for Sid {
 ///
 /// Subjects that come from a user are checked with this before they go to [`ClientCore::subscribe`](super::ClientCore::subscribe).
 pub fn is_sendable(name: &[u8]) -> bool {
-    !name.is_empty() && !name.iter().any(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+    !name.is_empty()
+        && !name
+            .iter()
+            .any(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
 /// One subscription: 64 bytes, and its text unless that is shared.
@@ -84,14 +87,23 @@ impl Subscriptions {
         if self.list.len() == self.list.capacity() && self.list.len() < 32 {
             self.list.reserve_exact(4);
         }
-        self.list.push(Subscription { sid, subject, queue, delivered: 0, delivered_before: 0, max: None });
+        self.list.push(Subscription {
+            sid,
+            subject,
+            queue,
+            delivered: 0,
+            delivered_before: 0,
+            max: None,
+        });
         sid
     }
 
     /// Removes it, or sets its maximum.
     /// A maximum that is reached already removes at once, as in the server.
     pub(super) fn end(&mut self, sid: Sid, max: Option<u64>) -> Ending {
-        let Ok(index) = self.find(sid) else { return Ending::Unknown };
+        let Ok(index) = self.find(sid) else {
+            return Ending::Unknown;
+        };
         let subscription = &mut self.list[index];
         match max.and_then(NonZeroU64::new) {
             Some(max) if max.get() > subscription.delivered => {
@@ -107,7 +119,9 @@ impl Subscriptions {
 
     /// Looks a message's subscription up and counts it, unless `counts` is false (a 503 does not count).
     pub(super) fn deliver(&mut self, sid: Sid, counts: bool) -> Delivery {
-        let Ok(index) = self.find(sid) else { return Delivery::Unknown };
+        let Ok(index) = self.find(sid) else {
+            return Delivery::Unknown;
+        };
         let subscription = &mut self.list[index];
         subscription.delivered += u64::from(counts);
         if subscription.remaining() == Some(0) {
@@ -130,7 +144,8 @@ impl Subscriptions {
     }
 
     fn find(&self, sid: Sid) -> Result<usize, usize> {
-        self.list.binary_search_by_key(&sid, |subscription| subscription.sid)
+        self.list
+            .binary_search_by_key(&sid, |subscription| subscription.sid)
     }
 }
 
@@ -140,7 +155,9 @@ mod tests {
 
     fn some() -> (Subscriptions, Vec<Sid>) {
         let mut subs = Subscriptions::default();
-        let sids = (0..5).map(|_| subs.insert(b"a".as_slice().into(), None)).collect();
+        let sids = (0..5)
+            .map(|_| subs.insert(b"a".as_slice().into(), None))
+            .collect();
         (subs, sids)
     }
 
@@ -188,7 +205,11 @@ mod tests {
 
     #[test]
     fn a_subscription_is_small() {
-        assert!(size_of::<Subscription>() <= 64, "{}", size_of::<Subscription>());
+        assert!(
+            size_of::<Subscription>() <= 64,
+            "{}",
+            size_of::<Subscription>()
+        );
     }
 
     #[test]

@@ -48,7 +48,11 @@ pub fn parse_fact_filter(text: &str) -> Result<FactFilter, FactFilterError> {
     let is_regex = value.starts_with('/') && value.ends_with('/');
     Ok(FactFilter {
         fact: fact.to_owned(),
-        operator: if is_regex { FactOperator::Regex } else { operator },
+        operator: if is_regex {
+            FactOperator::Regex
+        } else {
+            operator
+        },
         value: value.to_owned(),
     })
 }
@@ -69,7 +73,9 @@ fn last_operator(text: &str) -> Option<(usize, usize, FactOperator)> {
     let mut at = 0;
     while at < text.len() {
         let rest = &text.as_bytes()[at..];
-        let found = OPERATORS.iter().find(|(spelling, _)| rest.starts_with(spelling.as_bytes()));
+        let found = OPERATORS
+            .iter()
+            .find(|(spelling, _)| rest.starts_with(spelling.as_bytes()));
         match found {
             Some((spelling, operator)) => {
                 last = Some((at, at + spelling.len(), *operator));
@@ -85,10 +91,16 @@ impl fmt::Display for FactFilterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoOperator(text) => {
-                write!(f, "fact filter {text:?} has none of <= >= => =< < > != =~ == =")
+                write!(
+                    f,
+                    "fact filter {text:?} has none of <= >= => =< < > != =~ == ="
+                )
             }
             Self::EmptySide(text) => {
-                write!(f, "fact filter {text:?} needs a fact and a value around its operator")
+                write!(
+                    f,
+                    "fact filter {text:?} needs a fact and a value around its operator"
+                )
             }
             Self::StrayOperator(text) => {
                 write!(f, "fact filter {text:?} starts or ends with an operator")
@@ -105,7 +117,11 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, fact: &str, operator: FactOperator, value: &str) {
-        let expected = FactFilter { fact: fact.to_owned(), operator, value: value.to_owned() };
+        let expected = FactFilter {
+            fact: fact.to_owned(),
+            operator,
+            value: value.to_owned(),
+        };
         assert_eq!(parse_fact_filter(text), Ok(expected), "{text}");
     }
 
@@ -123,7 +139,12 @@ mod tests {
         check("a=<1", "a", AtMost, "1");
         check("a>=1", "a", AtLeast, "1");
         check("a=>1", "a", AtLeast, "1");
-        check("if.#(name==\"eth0\").ip=10.0.0.1", "if.#(name==\"eth0\").ip", Equal, "10.0.0.1");
+        check(
+            "if.#(name==\"eth0\").ip=10.0.0.1",
+            "if.#(name==\"eth0\").ip",
+            Equal,
+            "10.0.0.1",
+        );
         check("a===b", "a==", Equal, "b");
         check("größe>ß", "größe", Greater, "ß");
     }
@@ -139,13 +160,22 @@ mod tests {
     #[test]
     fn broken_filters_are_refused() {
         for text in ["apache", "", "a!b", "a~b"] {
-            assert!(matches!(parse_fact_filter(text), Err(FactFilterError::NoOperator(_))));
+            assert!(matches!(
+                parse_fact_filter(text),
+                Err(FactFilterError::NoOperator(_))
+            ));
         }
         for text in ["=", "a=", "=b", "a= ", " <b"] {
-            assert!(matches!(parse_fact_filter(text), Err(FactFilterError::EmptySide(_))));
+            assert!(matches!(
+                parse_fact_filter(text),
+                Err(FactFilterError::EmptySide(_))
+            ));
         }
         for text in ["<a=b", "==a=b"] {
-            assert!(matches!(parse_fact_filter(text), Err(FactFilterError::StrayOperator(_))));
+            assert!(matches!(
+                parse_fact_filter(text),
+                Err(FactFilterError::StrayOperator(_))
+            ));
         }
     }
 

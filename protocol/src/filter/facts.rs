@@ -103,12 +103,18 @@ impl CompiledFact {
             lower: lower(value).into(),
             number: Number::parse(value),
             truthy: matches!(value, "1" | "t" | "T" | "TRUE" | "true" | "True"),
-            regex: if is_regex { compile(value.trim_matches('/'), true) } else { None },
+            regex: if is_regex {
+                compile(value.trim_matches('/'), true)
+            } else {
+                None
+            },
         }
     }
 
     pub(super) fn matches(&self, facts: &FactsView<'_>) -> bool {
-        facts.lookup(&self.path, |fact| self.compare(fact)).unwrap_or(false)
+        facts
+            .lookup(&self.path, |fact| self.compare(fact))
+            .unwrap_or(false)
     }
 
     fn compare(&self, fact: &gjson::Value<'_>) -> bool {
@@ -125,7 +131,10 @@ impl CompiledFact {
         match self.operator {
             FactOperator::Equal => fold(fact) == *self.folded,
             FactOperator::NotEqual => fold(fact) != *self.folded,
-            FactOperator::Regex => self.regex.as_ref().is_some_and(|regex| regex.is_match(fact)),
+            FactOperator::Regex => self
+                .regex
+                .as_ref()
+                .is_some_and(|regex| regex.is_match(fact)),
             operator => holds(operator, lower(fact).as_str().cmp(&self.lower)),
         }
     }
@@ -134,8 +143,14 @@ impl CompiledFact {
         let dotted = self.value.contains('.');
         match self.operator {
             FactOperator::Regex => {
-                let text = if dotted { format!("{:.4}", fact.f64()) } else { whole_text(fact) };
-                self.regex.as_ref().is_some_and(|regex| regex.is_match(&text))
+                let text = if dotted {
+                    format!("{:.4}", fact.f64())
+                } else {
+                    whole_text(fact)
+                };
+                self.regex
+                    .as_ref()
+                    .is_some_and(|regex| regex.is_match(&text))
             }
             FactOperator::Equal | FactOperator::NotEqual => {
                 let equal = match self.number {
@@ -148,7 +163,14 @@ impl CompiledFact {
             operator => match self.number {
                 Number::Float(value) => fact.f64().partial_cmp(&value).is_some_and(|order| {
                     let quirk = operator == FactOperator::Greater;
-                    holds(if quirk { FactOperator::AtLeast } else { operator }, order)
+                    holds(
+                        if quirk {
+                            FactOperator::AtLeast
+                        } else {
+                            operator
+                        },
+                        order,
+                    )
                 }),
                 Number::Whole(value) => holds(operator, fact.i64().cmp(&value)),
                 Number::None => false,

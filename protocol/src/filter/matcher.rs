@@ -10,8 +10,8 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::facts::{CompiledFact, FactsView};
 use super::Filter;
+use super::facts::{CompiledFact, FactsView};
 
 /// Memory one compiled regex may take, twice (program and cache). Callers are authenticated but not trusted.
 pub const REGEX_BYTES_MAX: usize = 1 << 20;
@@ -53,12 +53,19 @@ impl CompiledFilter {
     #[must_use]
     pub fn new(filter: &Filter) -> Self {
         let needles = |entries: &[String]| {
-            entries.iter().map(|entry| Needle::new(entry, false)).collect::<Vec<_>>()
+            entries
+                .iter()
+                .map(|entry| Needle::new(entry, false))
+                .collect::<Vec<_>>()
         };
         Self {
             identity: needles(&filter.identity),
             agent: needles(&filter.agent),
-            class: filter.class.iter().map(|class| Needle::new(class, true)).collect(),
+            class: filter
+                .class
+                .iter()
+                .map(|class| Needle::new(class, true))
+                .collect(),
             fact: filter.fact.iter().map(CompiledFact::new).collect(),
             compound: !filter.compound.is_empty(),
         }
@@ -68,10 +75,19 @@ impl CompiledFilter {
     #[must_use]
     pub fn matches<S: AsRef<str>>(&self, node: &NodeView<'_, S>) -> bool {
         let identity = self.identity.is_empty()
-            || self.identity.iter().any(|needle| needle.matches(node.identity));
+            || self
+                .identity
+                .iter()
+                .any(|needle| needle.matches(node.identity));
         identity
-            && self.agent.iter().all(|needle| needle.matches_any(node.agents))
-            && self.class.iter().all(|needle| needle.matches_any(node.classes))
+            && self
+                .agent
+                .iter()
+                .all(|needle| needle.matches_any(node.agents))
+            && self
+                .class
+                .iter()
+                .all(|needle| needle.matches_any(node.classes))
             && self.fact.iter().all(|fact| fact.matches(node.facts))
             && !self.compound
     }
@@ -86,7 +102,9 @@ impl CompiledFilter {
 
 impl Needle {
     fn new(entry: &str, is_class: bool) -> Self {
-        let pattern = entry.strip_prefix('/').and_then(|entry| entry.strip_suffix('/'));
+        let pattern = entry
+            .strip_prefix('/')
+            .and_then(|entry| entry.strip_suffix('/'));
         match pattern.filter(|pattern| !pattern.is_empty()) {
             Some(pattern) => compile(pattern, is_class).map_or(Self::Never, Self::Regex),
             None if is_class => Self::Exact(entry.to_lowercase().into()),
@@ -116,4 +134,3 @@ pub(super) fn compile(pattern: &str, case_insensitive: bool) -> Option<Regex> {
         .build()
         .ok()
 }
-

@@ -79,7 +79,12 @@ impl<'a> Text<'a> {
                 reader.value()?;
                 None
             }
-            _ => return Err(LayerError::WrongType { field: self.field, expected: "a string" }),
+            _ => {
+                return Err(LayerError::WrongType {
+                    field: self.field,
+                    expected: "a string",
+                });
+            }
         };
         Ok(())
     }
@@ -90,12 +95,18 @@ impl<'a> Text<'a> {
 
     pub(crate) fn non_empty(self) -> Result<RawStr<'a>, LayerError> {
         let value = self.required()?;
-        if value.is_empty() { Err(LayerError::Empty(self.field)) } else { Ok(value) }
+        if value.is_empty() {
+            Err(LayerError::Empty(self.field))
+        } else {
+            Ok(value)
+        }
     }
 
     /// The value, where an empty one counts as absent.
     pub(crate) fn optional(self) -> Option<Cow<'a, str>> {
-        self.value.filter(|value| !value.is_empty()).map(RawStr::to_cow)
+        self.value
+            .filter(|value| !value.is_empty())
+            .map(RawStr::to_cow)
     }
 
     /// The field must hold exactly `expected`.
@@ -105,7 +116,10 @@ impl<'a> Text<'a> {
             return Ok(());
         }
         let found: String = found.chars().take(64).collect();
-        Err(LayerError::WrongProtocol { expected, found: found.into() })
+        Err(LayerError::WrongProtocol {
+            expected,
+            found: found.into(),
+        })
     }
 }
 
@@ -114,7 +128,10 @@ impl<'a> Reader<'a> {
     pub(crate) fn object(&mut self, field: &'static str) -> Result<(), LayerError> {
         match self.peek()? {
             b'{' => Ok(self.begin_object()?),
-            _ => Err(LayerError::WrongType { field, expected: "an object" }),
+            _ => Err(LayerError::WrongType {
+                field,
+                expected: "an object",
+            }),
         }
     }
 
@@ -122,7 +139,10 @@ impl<'a> Reader<'a> {
     pub(crate) fn array(&mut self, field: &'static str) -> Result<(), LayerError> {
         match self.peek()? {
             b'[' => Ok(self.begin_array()?),
-            _ => Err(LayerError::WrongType { field, expected: "an array" }),
+            _ => Err(LayerError::WrongType {
+                field,
+                expected: "an array",
+            }),
         }
     }
 
@@ -139,13 +159,19 @@ impl<'a> Reader<'a> {
     pub(crate) fn text(&mut self, field: &'static str) -> Result<Cow<'a, str>, LayerError> {
         match self.peek()? {
             b'"' => Ok(self.string()?.to_cow()),
-            _ => Err(LayerError::WrongType { field, expected: "an array of strings" }),
+            _ => Err(LayerError::WrongType {
+                field,
+                expected: "an array of strings",
+            }),
         }
     }
 
     /// A whole number.
     pub(crate) fn whole(&mut self, field: &'static str) -> Result<i64, LayerError> {
-        let wrong = LayerError::WrongType { field, expected: "a whole number" };
+        let wrong = LayerError::WrongType {
+            field,
+            expected: "a whole number",
+        };
         match self.peek()? {
             b'-' | b'0'..=b'9' => self.integer()?.ok_or(wrong),
             _ => Err(wrong),

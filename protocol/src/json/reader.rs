@@ -110,20 +110,27 @@ impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, JsonError> {
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(Self::from_text(text)),
-            Err(error) => {
-                Err(JsonError { offset: error.valid_up_to(), problem: JsonProblem::NotUtf8 })
-            }
+            Err(error) => Err(JsonError {
+                offset: error.valid_up_to(),
+                problem: JsonProblem::NotUtf8,
+            }),
         }
     }
 
     pub(crate) const fn from_text(text: &'a str) -> Self {
-        Self { text, at: 0, fresh: false, depth: 0 }
+        Self {
+            text,
+            at: 0,
+            fresh: false,
+            depth: 0,
+        }
     }
 
     /// First byte of the next value, not consumed.
     pub(crate) fn peek(&mut self) -> Result<u8, JsonError> {
         self.skip_space();
-        self.current().ok_or_else(|| self.error(JsonProblem::Truncated))
+        self.current()
+            .ok_or_else(|| self.error(JsonProblem::Truncated))
     }
 
     pub(crate) fn begin_object(&mut self) -> Result<(), JsonError> {
@@ -182,7 +189,10 @@ impl<'a> Reader<'a> {
         }
         match text.parse() {
             Ok(value) => Ok(Some(value)),
-            Err(_) => Err(JsonError { offset: start, problem: JsonProblem::NumberTooLarge }),
+            Err(_) => Err(JsonError {
+                offset: start,
+                problem: JsonProblem::NumberTooLarge,
+            }),
         }
     }
 
@@ -326,11 +336,17 @@ impl<'a> Reader<'a> {
     }
 
     fn unexpected(&self) -> JsonError {
-        self.error(self.current().map_or(JsonProblem::Truncated, JsonProblem::Unexpected))
+        self.error(
+            self.current()
+                .map_or(JsonProblem::Truncated, JsonProblem::Unexpected),
+        )
     }
 
     const fn error(&self, problem: JsonProblem) -> JsonError {
-        JsonError { offset: self.at, problem }
+        JsonError {
+            offset: self.at,
+            problem,
+        }
     }
 }
 
@@ -356,7 +372,9 @@ fn plain_len(bytes: &[u8]) -> usize {
         len += 8;
     }
     let tail = bytes[len..].iter();
-    len + tail.take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\').count()
+    len + tail
+        .take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+        .count()
 }
 
 /// Appends the value of a checked string span to `out`.
@@ -385,7 +403,9 @@ fn unescape_unicode(rest: &mut &str) -> char {
     if let Some(character) = char::from_u32(first) {
         return character;
     }
-    let low = rest.strip_prefix("\\u").map(|mut after| (take_hex(&mut after), after));
+    let low = rest
+        .strip_prefix("\\u")
+        .map(|mut after| (take_hex(&mut after), after));
     if let Some((low @ 0xdc00..=0xdfff, after)) = low
         && first < 0xdc00
     {
@@ -401,6 +421,3 @@ fn take_hex(rest: &mut &str) -> u32 {
     *rest = after;
     u32::from_str_radix(digits, 16).expect("the reader checked the four digits")
 }
-
-#[cfg(test)]
-mod tests;

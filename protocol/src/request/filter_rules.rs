@@ -72,7 +72,9 @@ fn read_fact(reader: &mut Reader<'_>) -> Result<FactFilter, RequestError> {
         fact: fact.non_empty()?.to_cow().into_owned(),
         operator: FactOperator::parse(&operator).ok_or_else(|| {
             let operator: String = operator.chars().take(16).collect();
-            RequestError::UnknownOperator { operator: operator.into() }
+            RequestError::UnknownOperator {
+                operator: operator.into(),
+            }
         })?,
         value: value.non_empty()?.to_cow().into_owned(),
     })
@@ -86,7 +88,10 @@ fn read_compound(reader: &mut Reader<'_>) -> Result<Vec<serde_json::Value>, Laye
     while reader.next_element()? {
         let entry = serde_json::from_str(reader.value()?);
         // The reader takes some texts `serde_json` refuses, such as numbers beyond the range of a float.
-        entries.push(entry.map_err(|_| LayerError::WrongType { field: FIELD, expected: "valid" })?);
+        entries.push(entry.map_err(|_| LayerError::WrongType {
+            field: FIELD,
+            expected: "valid",
+        })?);
     }
     Ok(entries)
 }

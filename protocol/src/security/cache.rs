@@ -33,7 +33,9 @@ impl ChainCache {
     /// The entry for this text if its verdict holds now; an entry out of its time is dropped.
     pub(super) fn find(&self, pubcert: &str, now: u64) -> Option<Arc<CheckedCert>> {
         let mut entries = self.entries.lock();
-        let index = entries.iter().position(|entry| &*entry.pubcert == pubcert)?;
+        let index = entries
+            .iter()
+            .position(|entry| &*entry.pubcert == pubcert)?;
         if !entries[index].cert.window.contains(now) {
             entries.remove(index);
             return None;
@@ -48,7 +50,13 @@ impl ChainCache {
         // Two threads may have checked the same certificate at once.
         entries.retain(|entry| &*entry.pubcert != pubcert);
         entries.truncate(ENTRIES_MAX - 1);
-        entries.insert(0, Entry { pubcert: pubcert.into(), cert });
+        entries.insert(
+            0,
+            Entry {
+                pubcert: pubcert.into(),
+                cert,
+            },
+        );
     }
 
     pub(super) fn len(&self) -> usize {

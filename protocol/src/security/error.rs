@@ -49,12 +49,18 @@ impl fmt::Display for SecurityError {
             Self::NoKey => f.write_str("no pem private key found"),
             Self::BadKey(why) => write!(f, "private key cannot be used: {why}"),
             Self::UnsupportedKey(kind) => {
-                write!(f, "key kind {kind} cannot sign requests, only rsa, p-256 and p-384 can")
+                write!(
+                    f,
+                    "key kind {kind} cannot sign requests, only rsa, p-256 and p-384 can"
+                )
             }
             Self::KeyMismatch => f.write_str("private key does not belong to the certificate"),
             Self::NoRoots => f.write_str("no trusted certificate in the ca bundle"),
             Self::BadRoot { position, why } => {
-                write!(f, "certificate {position} of the ca bundle cannot be a root: {why}")
+                write!(
+                    f,
+                    "certificate {position} of the ca bundle cannot be a root: {why}"
+                )
             }
             Self::BadPattern { pattern, why } => {
                 write!(f, "pattern {pattern:?} is not a regular expression: {why}")
@@ -165,11 +171,17 @@ impl fmt::Display for VerifyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadCallerId { caller_id } => {
-                write!(f, "caller id {caller_id:?} does not have the form provider=name")
+                write!(
+                    f,
+                    "caller id {caller_id:?} does not have the form provider=name"
+                )
             }
             Self::NoCertificate => f.write_str("request carries no certificate"),
             Self::CertificateTooLarge { bytes, limit } => {
-                write!(f, "certificate text of {bytes} bytes is above the limit of {limit}")
+                write!(
+                    f,
+                    "certificate text of {bytes} bytes is above the limit of {limit}"
+                )
             }
             Self::ChainTooLong { limit } => {
                 write!(f, "certificate text holds more than {limit} certificates")
@@ -186,10 +198,16 @@ impl fmt::Display for VerifyError {
                 f.write_str("certificate lists its uses without client authentication")
             }
             Self::UnsupportedKey { algorithm } => {
-                write!(f, "key kind {algorithm} cannot sign requests, only rsa, p-256 and p-384 can")
+                write!(
+                    f,
+                    "key kind {algorithm} cannot sign requests, only rsa, p-256 and p-384 can"
+                )
             }
             Self::CallerNotInCertificate { certname, names } => {
-                write!(f, "caller {certname:?} is not among the certificate's names {names}")
+                write!(
+                    f,
+                    "caller {certname:?} is not among the certificate's names {names}"
+                )
             }
             Self::NotAllowed { certname } => {
                 write!(f, "certificate name {certname:?} matches no allow pattern")

@@ -27,7 +27,11 @@ impl KeyAlgorithm {
         if *oid != OID_KEY_TYPE_EC_PUBLIC_KEY {
             return Err(oid.to_id_string());
         }
-        let curve = spki.algorithm.parameters.as_ref().and_then(|p| p.as_oid().ok());
+        let curve = spki
+            .algorithm
+            .parameters
+            .as_ref()
+            .and_then(|p| p.as_oid().ok());
         match curve {
             Some(curve) if curve == OID_EC_P256 => Ok(Self::EcdsaP256),
             Some(curve) if curve == OID_NIST_EC_P384 => Ok(Self::EcdsaP384),
@@ -58,7 +62,9 @@ impl VerifyingKey {
 
     /// Whether `signature` is one over `message` by this key.
     pub(super) fn accepts(&self, message: &[u8], signature: &[u8]) -> bool {
-        self.0.iter().any(|key| key.verify_sig(message, signature).is_ok())
+        self.0
+            .iter()
+            .any(|key| key.verify_sig(message, signature).is_ok())
     }
 }
 

@@ -53,7 +53,10 @@ impl RequestSecurity {
             Self::X509(verifier) => verifier.verify(request, unix_now),
             Self::InsecureAcceptAll => {
                 let name = certname_of_caller_id(request.caller_id).unwrap_or(request.caller_id);
-                Ok(Verified { certname: name.to_owned(), privileged: false })
+                Ok(Verified {
+                    certname: name.to_owned(),
+                    privileged: false,
+                })
             }
         }
     }

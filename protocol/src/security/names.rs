@@ -21,12 +21,18 @@ impl CertNames {
     pub(super) fn of(cert: &X509Certificate<'_>) -> Result<Self, String> {
         // With several common names peers take the last one.
         let common_name = match cert.subject().iter_common_name().last() {
-            Some(attribute) => {
-                Some(attribute.as_str().map_err(|e| format!("common name: {e}"))?.to_owned())
-            }
+            Some(attribute) => Some(
+                attribute
+                    .as_str()
+                    .map_err(|e| format!("common name: {e}"))?
+                    .to_owned(),
+            ),
             None => None,
         };
-        let mut names = Self { common_name, ..Self::default() };
+        let mut names = Self {
+            common_name,
+            ..Self::default()
+        };
         let alternatives = cert
             .subject_alternative_name()
             .map_err(|e| format!("subject alternative names: {e}"))?;
@@ -60,7 +66,10 @@ impl CertNames {
 
     /// Common name, then DNS names.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.common_name.as_deref().into_iter().chain(self.dns.iter().map(String::as_str))
+        self.common_name
+            .as_deref()
+            .into_iter()
+            .chain(self.dns.iter().map(String::as_str))
     }
 
     /// Whether the certificate carries `name`: as common name or DNS name, or, for `email:<address>`, as

@@ -37,7 +37,10 @@ impl TrustPolicy {
 
 /// Compiles patterns, naming the first that is none.
 pub(super) fn compile(patterns: &[String]) -> Result<RegexSet, SecurityError> {
-    let bare: Vec<&str> = patterns.iter().map(|pattern| unwrap_slashes(pattern)).collect();
+    let bare: Vec<&str> = patterns
+        .iter()
+        .map(|pattern| unwrap_slashes(pattern))
+        .collect();
     for pattern in &bare {
         if let Err(e) = regex::Regex::new(pattern) {
             return Err(SecurityError::BadPattern {
@@ -46,19 +49,28 @@ pub(super) fn compile(patterns: &[String]) -> Result<RegexSet, SecurityError> {
             });
         }
     }
-    RegexSet::new(&bare)
-        .map_err(|e| SecurityError::BadPattern { pattern: bare.join(", "), why: last_line(&e) })
+    RegexSet::new(&bare).map_err(|e| SecurityError::BadPattern {
+        pattern: bare.join(", "),
+        why: last_line(&e),
+    })
 }
 
 /// `/pattern/` is `pattern`.
 fn unwrap_slashes(pattern: &str) -> &str {
-    pattern.strip_prefix('/').and_then(|rest| rest.strip_suffix('/')).unwrap_or(pattern)
+    pattern
+        .strip_prefix('/')
+        .and_then(|rest| rest.strip_suffix('/'))
+        .unwrap_or(pattern)
 }
 
 /// Syntax errors come with a drawing of several lines; the last one says what is wrong.
 fn last_line(error: &regex::Error) -> String {
     let text = error.to_string();
-    text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned()
+    text.lines()
+        .last()
+        .unwrap_or_default()
+        .trim_start_matches("error: ")
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -67,9 +79,8 @@ mod tests {
 
     #[test]
     fn patterns_are_unanchored_and_may_wear_slashes() {
-        let check = |pattern: &str, name: &str| {
-            compile(&[pattern.to_owned()]).unwrap().is_match(name)
-        };
+        let check =
+            |pattern: &str, name: &str| compile(&[pattern.to_owned()]).unwrap().is_match(name);
         assert!(check("bob", "notbobby"));
         assert!(check("/^bob$/", "bob"));
         assert!(!check("/^bob$/", "notbobby"));
@@ -81,7 +92,10 @@ mod tests {
     #[test]
     fn a_bad_pattern_is_named() {
         let error = compile(&["ok".to_owned(), "/(/".to_owned()]).unwrap_err();
-        assert!(matches!(&error, SecurityError::BadPattern { pattern, .. } if pattern == "("), "{error}");
+        assert!(
+            matches!(&error, SecurityError::BadPattern { pattern, .. } if pattern == "("),
+            "{error}"
+        );
         assert!(!error.to_string().contains('\n'), "{error}");
     }
 

@@ -52,7 +52,11 @@ impl Signer {
         if key.public_bytes() != cert.public_key().subject_public_key.data.as_ref() {
             return Err(SecurityError::KeyMismatch);
         }
-        Ok(Self { key, pubcert: cert_pem.to_owned(), names })
+        Ok(Self {
+            key,
+            pubcert: cert_pem.to_owned(),
+            names,
+        })
     }
 
     /// The signature over `message`, raw.
@@ -80,7 +84,8 @@ impl Signer {
     /// # Errors
     /// As [`Self::sign`].
     pub fn sign_base64(&self, message: &[u8]) -> Result<String, SecurityError> {
-        self.sign(message).map(|signature| STANDARD.encode(signature))
+        self.sign(message)
+            .map(|signature| STANDARD.encode(signature))
     }
 
     /// The certificate text as given, which is what goes into a secure request.
@@ -99,7 +104,9 @@ impl Signer {
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The key stays out of logs.
-        f.debug_struct("Signer").field("names", &self.names).finish_non_exhaustive()
+        f.debug_struct("Signer")
+            .field("names", &self.names)
+            .finish_non_exhaustive()
     }
 }
 
@@ -130,7 +137,8 @@ fn rsa(der: &PrivateKeyDer<'_>) -> Result<PrivateKey, SecurityError> {
         PrivateKeyDer::Pkcs8(key) => RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()),
         _ => return Err(SecurityError::KeyMismatch),
     };
-    key.map(PrivateKey::Rsa).map_err(|e| SecurityError::BadKey(e.to_string()))
+    key.map(PrivateKey::Rsa)
+        .map_err(|e| SecurityError::BadKey(e.to_string()))
 }
 
 fn ecdsa(
@@ -144,5 +152,6 @@ fn ecdsa(
         PrivateKeyDer::Pkcs8(key) => EcdsaKeyPair::from_pkcs8(algorithm, key.secret_pkcs8_der()),
         _ => return Err(SecurityError::KeyMismatch),
     };
-    key.map(PrivateKey::Ecdsa).map_err(|e| SecurityError::BadKey(e.to_string()))
+    key.map(PrivateKey::Ecdsa)
+        .map_err(|e| SecurityError::BadKey(e.to_string()))
 }

@@ -67,17 +67,28 @@ pub(super) struct Roots {
 
 impl Roots {
     pub(super) fn from_pem(bundle: &str) -> Result<Self, SecurityError> {
-        let mut roots = Self { anchors: Vec::new(), windows: Vec::new() };
+        let mut roots = Self {
+            anchors: Vec::new(),
+            windows: Vec::new(),
+        };
         for (index, der) in CertificateDer::pem_slice_iter(bundle.as_bytes()).enumerate() {
-            let bad = |why: String| SecurityError::BadRoot { position: index + 1, why };
+            let bad = |why: String| SecurityError::BadRoot {
+                position: index + 1,
+                why,
+            };
             let der = der.map_err(|e| bad(e.to_string()))?;
-            let anchor =
-                webpki::anchor_from_trusted_cert(&der).map_err(|e| bad(e.to_string()))?.to_owned();
+            let anchor = webpki::anchor_from_trusted_cert(&der)
+                .map_err(|e| bad(e.to_string()))?
+                .to_owned();
             let (_, cert) = X509Certificate::from_der(&der).map_err(|e| bad(e.to_string()))?;
             roots.anchors.push(anchor);
             roots.windows.push(Window::of(cert.validity()));
         }
-        if roots.anchors.is_empty() { Err(SecurityError::NoRoots) } else { Ok(roots) }
+        if roots.anchors.is_empty() {
+            Err(SecurityError::NoRoots)
+        } else {
+            Ok(roots)
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -110,7 +121,10 @@ impl Roots {
     }
 
     /// The windows of the roots that share this anchor's name and key: a renewed authority has several.
-    fn windows_like<'a>(&'a self, anchor: &'a TrustAnchor<'_>) -> impl Iterator<Item = Window> + 'a {
+    fn windows_like<'a>(
+        &'a self,
+        anchor: &'a TrustAnchor<'_>,
+    ) -> impl Iterator<Item = Window> + 'a {
         self.anchors
             .iter()
             .zip(&self.windows)
@@ -129,9 +143,15 @@ impl Roots {
                 return Ok(());
             }
             found = Err(if now < window.not_before {
-                Error::CertNotValidYet { time: at(now), not_before: at(window.not_before) }
+                Error::CertNotValidYet {
+                    time: at(now),
+                    not_before: at(window.not_before),
+                }
             } else {
-                Error::CertExpired { time: at(now), not_after: at(window.not_after) }
+                Error::CertExpired {
+                    time: at(now),
+                    not_after: at(window.not_after),
+                }
             });
         }
         found
@@ -144,7 +164,9 @@ impl Roots {
         path: &VerifiedPath<'_>,
         now: u64,
     ) -> Result<Window, VerifyError> {
-        let root = self.windows_like(path.anchor()).find(|window| window.contains(now));
+        let root = self
+            .windows_like(path.anchor())
+            .find(|window| window.contains(now));
         let mut window = Window::of(leaf.validity());
         if let Some(root) = root {
             window = window.intersect(root);
@@ -168,7 +190,9 @@ fn read_chain(pubcert: &str) -> Result<Vec<CertificateDer<'static>>, VerifyError
     let mut chain = Vec::new();
     for der in CertificateDer::pem_slice_iter(pubcert.as_bytes()) {
         if chain.len() == CHAIN_CERTS_MAX {
-            return Err(VerifyError::ChainTooLong { limit: CHAIN_CERTS_MAX });
+            return Err(VerifyError::ChainTooLong {
+                limit: CHAIN_CERTS_MAX,
+            });
         }
         chain.push(der.map_err(bad_certificate)?);
     }
@@ -176,24 +200,32 @@ fn read_chain(pubcert: &str) -> Result<Vec<CertificateDer<'static>>, VerifyError
 }
 
 fn bad_certificate(error: impl std::fmt::Display) -> VerifyError {
-    VerifyError::BadCertificate { why: error.to_string() }
+    VerifyError::BadCertificate {
+        why: error.to_string(),
+    }
 }
 
 /// Sorts webpki's verdict into our reasons.
 fn refusal(error: Error, now: u64) -> VerifyError {
     match error {
-        Error::CertExpired { not_after, .. } => {
-            VerifyError::Expired { not_after: not_after.as_secs(), now }
-        }
-        Error::CertNotValidYet { not_before, .. } => {
-            VerifyError::NotYetValid { not_before: not_before.as_secs(), now }
-        }
+        Error::CertExpired { not_after, .. } => VerifyError::Expired {
+            not_after: not_after.as_secs(),
+            now,
+        },
+        Error::CertNotValidYet { not_before, .. } => VerifyError::NotYetValid {
+            not_before: not_before.as_secs(),
+            now,
+        },
         Error::RequiredEkuNotFoundContext(_) | Error::EmptyEkuExtension => {
             VerifyError::NoClientAuth
         }
         Error::BadDer | Error::BadDerTime | Error::MalformedExtensions => {
-            VerifyError::BadCertificate { why: error.to_string() }
+            VerifyError::BadCertificate {
+                why: error.to_string(),
+            }
         }
-        other => VerifyError::UntrustedChain { why: other.to_string() },
+        other => VerifyError::UntrustedChain {
+            why: other.to_string(),
+        },
     }
 }

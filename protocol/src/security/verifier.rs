@@ -79,7 +79,9 @@ impl Verifier {
         unix_now: u64,
     ) -> Result<Verified, VerifyError> {
         let certname = caller::certname_of_caller_id(request.caller_id).ok_or_else(|| {
-            VerifyError::BadCallerId { caller_id: request.caller_id.to_owned() }
+            VerifyError::BadCallerId {
+                caller_id: request.caller_id.to_owned(),
+            }
         })?;
         let cert = self.checked_cert(request.pubcert_pem, unix_now)?;
         let privileged = cert.names.iter().any(|name| self.privileged.is_match(name));
@@ -90,7 +92,10 @@ impl Verifier {
         if !cert.key.accepts(request.message, &signature) {
             return Err(VerifyError::BadSignature);
         }
-        Ok(Verified { certname: certname.to_owned(), privileged })
+        Ok(Verified {
+            certname: certname.to_owned(),
+            privileged,
+        })
     }
 
     fn checked_cert(&self, pubcert: &str, now: u64) -> Result<Arc<CheckedCert>, VerifyError> {
@@ -110,7 +115,9 @@ impl Verifier {
             });
         }
         if !self.allow.is_match(certname) {
-            return Err(VerifyError::NotAllowed { certname: certname.to_owned() });
+            return Err(VerifyError::NotAllowed {
+                certname: certname.to_owned(),
+            });
         }
         Ok(())
     }

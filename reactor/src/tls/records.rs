@@ -7,8 +7,8 @@
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedConnectionCommon,
-    UnbufferedStatus, WriteTraffic,
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, ReadTraffic,
+    UnbufferedConnectionCommon, UnbufferedStatus, WriteTraffic,
 };
 
 use super::error::TlsError;
@@ -97,11 +97,7 @@ pub(super) fn pump<C: Records>(
         let UnbufferedStatus { discard, state, .. } = conn.process(&mut incoming[consumed..]);
         let reached = match state? {
             ConnectionState::ReadTraffic(mut traffic) => {
-                while let Some(record) = traffic.next_record() {
-                    let record = record?;
-                    plaintext.extend_from_slice(record.payload);
-                    consumed += record.discard;
-                }
+                consumed += read(&mut traffic, plaintext)?;
                 None
             }
             ConnectionState::EncodeTlsData(mut data) => {
@@ -154,10 +150,26 @@ pub(super) fn flush_queued<C: Records>(conn: &mut C, out: &mut Vec<u8>) {
                 }
             }
             // Plaintext of records before the faulty one; the session is over, so it goes nowhere.
-            Ok(ConnectionState::ReadTraffic(mut traffic)) => while traffic.next_record().is_some() {},
+            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                while traffic.next_record().is_some() {}
+            }
             _ => return,
         }
     }
+}
+
+/// Returns what must be dropped on top of the state's own `discard`.
+fn read<Data>(
+    traffic: &mut ReadTraffic<'_, '_, Data>,
+    plaintext: &mut Vec<u8>,
+) -> Result<usize, TlsError> {
+    let mut discard = 0;
+    while let Some(record) = traffic.next_record() {
+        let record = record?;
+        plaintext.extend_from_slice(record.payload);
+        discard += record.discard;
+    }
+    Ok(discard)
 }
 
 fn encode<Data>(data: &mut EncodeTlsData<'_, Data>, out: &mut Vec<u8>) -> Result<(), TlsError> {
@@ -193,7 +205,9 @@ fn close_notify<Data>(
     traffic: &mut WriteTraffic<'_, Data>,
     out: &mut Vec<u8>,
 ) -> Result<(), TlsError> {
-    append(out, RECORD_OVERHEAD, |room| traffic.queue_close_notify(room))
+    append(out, RECORD_OVERHEAD, |room| {
+        traffic.queue_close_notify(room)
+    })
 }
 
 /// Grows `out` by `room` bytes, or by as many as `write` asks for, and keeps those it wrote.

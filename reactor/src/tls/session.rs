@@ -43,6 +43,11 @@ pub enum TlsState {
 }
 
 /// A TLS connection of either side.
+///
+/// Memory, measured by `tests/tls_memory.rs` on a 64-bit glibc system, mutual P-256 certificates of one link, idle after some traffic:
+/// 48 bytes here; on the heap 4.2 KB for TLS 1.3 and 4.0 KB for TLS 1.2, the same for server and client, malloc's overhead included.
+/// Of that 2.8 and 2.6 KB are rustls' (the peer's chain is part of it), the rest is the cryptographic library's.
+/// A handshake under way holds more until its last message; [`Self::unfinished_len`] tells our part of it.
 pub struct TlsSession {
     conn: Conn,
     /// Bytes of incomplete records, as rustls left them. No allocation while empty.
@@ -299,12 +304,15 @@ impl TlsSession {
         plaintext: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> Result<(), TlsError> {
-        let pumped = self.conn.pump(&mut self.unfinished, Send::Nothing, plaintext, out)?;
+        let pumped = self
+            .conn
+            .pump(&mut self.unfinished, Send::Nothing, plaintext, out)?;
         self.note(pumped);
-        if pumped.consumed == self.unfinished.len() || self.state == TlsState::PeerClosed {
+        if self.state == TlsState::PeerClosed {
             self.unfinished = Vec::new();
-        } else {
-            self.unfinished.drain(..pumped.consumed);
+        } else if pumped.consumed > 0 {
+            // A new allocation of the right size, or none: what held a whole record must not stay with an idle session.
+            self.unfinished = self.unfinished[pumped.consumed..].to_vec();
         }
         self.check_unfinished()
     }
@@ -386,7 +394,10 @@ impl Conn {
 
 /// How many bytes of `incoming` complete the record `unfinished` begins with; all of them if that can't be told.
 fn missing_len(unfinished: &[u8], incoming: &[u8]) -> usize {
-    let mut header = unfinished.iter().chain(incoming).skip(RECORD_HEADER_LEN - 2);
+    let mut header = unfinished
+        .iter()
+        .chain(incoming)
+        .skip(RECORD_HEADER_LEN - 2);
     let (Some(high), Some(low)) = (header.next(), header.next()) else {
         return incoming.len();
     };

@@ -4,15 +4,20 @@
     dead_code,
     reason = "each test binary includes this module and uses a part of it"
 )]
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy exempts test functions only, not what they call"
+)]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use muster_reactor::tls::{
     ClientAuth, ServerVerification, TlsError, TlsFiles, TlsSession, TlsState, server_config,
     server_verifier,
 };
 use rcgen::{
-    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
 use rustls::SupportedProtocolVersion;
@@ -22,23 +27,30 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ServerConfig};
 
 /// Both versions with the name a session gives them.
-pub const VERSIONS: [(&SupportedProtocolVersion, &str); 2] = [(&TLS12, "1.2"), (&TLS13, "1.3")];
+pub(crate) const VERSIONS: [(&SupportedProtocolVersion, &str); 2] =
+    [(&TLS12, "1.2"), (&TLS13, "1.3")];
 
-pub const SERVER_NAME: &str = "broker.example";
+pub(crate) const SERVER_NAME: &str = "broker.example";
 
-pub struct Authority {
-    pub pem: String,
+pub(crate) struct Authority {
+    pub(crate) pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
-pub struct Identity {
-    pub cert: String,
-    pub key: String,
+pub(crate) struct Identity {
+    pub(crate) cert: String,
+    pub(crate) key: String,
 }
 
 impl Authority {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        // Each has its own name: otherwise a foreign certificate fails for its signature, not for its issuer.
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, format!("authority {number}"));
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().unwrap();
@@ -49,7 +61,7 @@ impl Authority {
         }
     }
 
-    pub fn issue(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> Identity {
+    pub(crate) fn issue(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> Identity {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.extended_key_usages = vec![usage];
         let key = KeyPair::generate().unwrap();
@@ -59,16 +71,16 @@ impl Authority {
         }
     }
 
-    pub fn server(&self) -> Identity {
+    pub(crate) fn server(&self) -> Identity {
         self.issue(SERVER_NAME, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
-    pub fn node(&self) -> Identity {
+    pub(crate) fn node(&self) -> Identity {
         self.issue("node1.example", ExtendedKeyUsagePurpose::ClientAuth)
     }
 
     /// A server's configuration that knows this authority, also for its clients.
-    pub fn server_config(&self, auth: ClientAuth) -> Arc<ServerConfig> {
+    pub(crate) fn server_config(&self, auth: ClientAuth) -> Arc<ServerConfig> {
         let identity = self.server();
         let files = TlsFiles {
             cert: &identity.cert,
@@ -79,7 +91,7 @@ impl Authority {
     }
 
     /// A client's configuration restricted to one version, which the crate itself has no reason to offer.
-    pub fn client_of_version(
+    pub(crate) fn client_of_version(
         &self,
         identity: Option<&Identity>,
         version: &'static SupportedProtocolVersion,
@@ -106,22 +118,22 @@ impl Authority {
 
 /// How a chunk is handed to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Feed {
+pub(crate) enum Feed {
     Copied,
     InPlace,
 }
 
 /// One session and what came out of it.
 #[derive(Debug)]
-pub struct End {
-    pub session: TlsSession,
-    pub plaintext: Vec<u8>,
+pub(crate) struct End {
+    pub(crate) session: TlsSession,
+    pub(crate) plaintext: Vec<u8>,
     /// Bytes for the other end.
-    pub out: Vec<u8>,
+    pub(crate) out: Vec<u8>,
 }
 
 impl End {
-    pub fn new(session: TlsSession) -> Self {
+    pub(crate) fn new(session: TlsSession) -> Self {
         Self {
             session,
             plaintext: Vec::new(),
@@ -129,7 +141,7 @@ impl End {
         }
     }
 
-    pub fn feed(&mut self, bytes: &[u8], split: usize, feed: Feed) -> Result<(), TlsError> {
+    pub(crate) fn feed(&mut self, bytes: &[u8], split: usize, feed: Feed) -> Result<(), TlsError> {
         for chunk in bytes.chunks(split) {
             let (plaintext, out) = (&mut self.plaintext, &mut self.out);
             let state = match feed {
@@ -149,27 +161,27 @@ impl End {
         Ok(())
     }
 
-    pub fn send(&mut self, plaintext: &[u8]) {
+    pub(crate) fn send(&mut self, plaintext: &[u8]) {
         self.session.encrypt(plaintext, &mut self.out).unwrap();
     }
 }
 
-pub struct Pair {
-    pub client: End,
-    pub server: End,
-    pub split: usize,
-    pub feed: Feed,
+pub(crate) struct Pair {
+    pub(crate) client: End,
+    pub(crate) server: End,
+    pub(crate) split: usize,
+    pub(crate) feed: Feed,
 }
 
 /// Which end of a pair failed.
 #[derive(Debug, PartialEq)]
-pub enum Failure {
+pub(crate) enum Failure {
     Client(TlsError),
     Server(TlsError),
 }
 
 impl Pair {
-    pub fn new(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>) -> Self {
+    pub(crate) fn new(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>) -> Self {
         let mut pair = Self {
             client: End::new(TlsSession::client(client, SERVER_NAME).unwrap()),
             server: End::new(TlsSession::server(server).unwrap()),
@@ -188,7 +200,7 @@ impl Pair {
     }
 
     /// Carries bytes both ways until neither end has any.
-    pub fn settle(&mut self) -> Result<(), Failure> {
+    pub(crate) fn settle(&mut self) -> Result<(), Failure> {
         while !(self.client.out.is_empty() && self.server.out.is_empty()) {
             let bytes = std::mem::take(&mut self.client.out);
             self.server
@@ -203,7 +215,7 @@ impl Pair {
     }
 
     /// An established pair.
-    pub fn established(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>) -> Self {
+    pub(crate) fn established(client: &Arc<ClientConfig>, server: &Arc<ServerConfig>) -> Self {
         let mut pair = Self::new(client, server);
         pair.settle().unwrap();
         assert_eq!(pair.client.session.state(), TlsState::Established);
@@ -213,27 +225,27 @@ impl Pair {
 }
 
 /// Bytes that don't repeat at any record size.
-pub fn pattern(len: usize, seed: u64) -> Vec<u8> {
+pub(crate) fn pattern(len: usize, seed: u64) -> Vec<u8> {
     let mut random = Random(seed | 1);
     (0..len).map(|_| random.next_byte()).collect()
 }
 
 /// xorshift64*, enough to vary inputs and to repeat them.
-pub struct Random(pub u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    pub fn next_byte(&mut self) -> u8 {
+    pub(crate) fn next_byte(&mut self) -> u8 {
         self.next().to_be_bytes()[0]
     }
 
-    pub fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % bound as u64).unwrap()
     }
 }

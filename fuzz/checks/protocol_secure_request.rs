@@ -1,0 +1,24 @@
+//! A secure request or reply that parses must come out of the encoder with the same meaning.
+
+use muster_protocol::secure_reply::SecureReply;
+use muster_protocol::secure_request::SecureRequest;
+
+pub(crate) fn run(data: &[u8]) {
+    if let Ok(request) = SecureRequest::parse(data) {
+        let mut out = Vec::new();
+        SecureRequest::encode_into(
+            &mut out,
+            &request.message,
+            &request.signature,
+            &request.pubcert,
+        );
+        assert_eq!(SecureRequest::parse(&out), Ok(request));
+    }
+    if let Ok(reply) = SecureReply::parse(data) {
+        let mut out = Vec::new();
+        SecureReply::encode_into(&mut out, &reply.message);
+        let ours = SecureReply::parse(&out).expect("our own encoding parses");
+        assert!(ours.verify_hash());
+        assert_eq!(ours.message, reply.message);
+    }
+}

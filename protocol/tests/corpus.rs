@@ -1,0 +1,57 @@
+//! Replays the fuzz corpora: no panic, and what parses survives a round trip.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test reads its inputs; the crate itself does not"
+)]
+
+#[path = "../../fuzz/checks/protocol_request.rs"]
+mod request;
+#[path = "../../fuzz/checks/protocol_rpc_body.rs"]
+mod rpc_body;
+#[path = "../../fuzz/checks/protocol_secure_request.rs"]
+mod secure_request;
+#[path = "../../fuzz/checks/protocol_transport.rs"]
+mod transport;
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn transports() {
+    replay("protocol_transport", transport::run);
+}
+
+#[test]
+fn secure_requests() {
+    replay("protocol_secure_request", secure_request::run);
+}
+
+#[test]
+fn requests() {
+    replay("protocol_request", request::run);
+}
+
+#[test]
+fn rpc_bodies() {
+    replay("protocol_rpc_body", rpc_body::run);
+}
+
+/// Each input as it is, and cut and damaged at every sixteenth byte.
+fn replay(target: &str, check: impl Fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../fuzz/corpus")
+        .join(target);
+    let mut count = 0;
+    for entry in fs::read_dir(folder).expect("the corpus is there") {
+        let input = fs::read(entry.expect("the corpus can be listed").path()).expect("readable");
+        check(&input);
+        for at in (0..input.len()).step_by(16) {
+            check(&input[..at]);
+            let mut damaged = input.clone();
+            damaged[at] ^= 0x02;
+            check(&damaged);
+        }
+        count += 1;
+    }
+    assert!(count >= 20, "only {count} inputs for {target}");
+}

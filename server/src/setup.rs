@@ -1,0 +1,218 @@
+//! What all nodes of a process share: collectives, agents, the gate, and what they tell of their configuration.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use muster_client::nats::is_sendable;
+use muster_protocol::subject;
+use serde_json::Value;
+
+use crate::agent::Agent;
+use crate::gate::Gate;
+
+/// The longest time to live that is honoured, in seconds, unless configured otherwise: a request must not stay good
+/// for ever because its caller says so.
+pub const TTL_MAX_DEFAULT: i64 = 86_400;
+/// Requests a node remembers to have acted on, unless configured otherwise: at most 2 KiB a node.
+pub const REPLAY_MAX_DEFAULT: usize = 128;
+
+/// Who may call the actions of RPC agents. The discovery agent is open to every verified caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authorisation {
+    /// Every verified caller.
+    AllowAll,
+    /// Nobody.
+    DenyAll,
+}
+
+/// The agents of a node, by name.
+#[derive(Debug, Clone, Default)]
+pub struct AgentSet {
+    agents: BTreeMap<String, Arc<dyn Agent>>,
+}
+
+impl AgentSet {
+    /// No agents.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The agents every node has: `discovery` and `rpcutil`.
+    #[must_use]
+    pub fn builtin() -> Self {
+        let mut set = Self::new();
+        set.insert(Arc::new(crate::agents::Discovery::new()));
+        set.insert(Arc::new(crate::agents::rpcutil()));
+        set
+    }
+
+    /// Adds an agent under the name in its metadata, in place of one of the same name.
+    pub fn insert(&mut self, agent: Arc<dyn Agent>) {
+        self.agents.insert(agent.metadata().name.clone(), agent);
+    }
+
+    /// An agent by name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&dyn Agent> {
+        self.agents.get(name).map(|agent| &**agent)
+    }
+
+    /// All agents, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &dyn Agent> {
+        self.agents.values().map(|agent| &**agent)
+    }
+}
+
+/// What a [`NodeSetup`] is made of.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// The collectives the nodes are in.
+    pub collectives: Vec<String>,
+    /// The one they are mainly in.
+    pub main_collective: String,
+    /// What they can be asked.
+    pub agents: AgentSet,
+    /// How payloads become requests.
+    pub gate: Arc<dyn Gate>,
+    /// Who may call RPC agents.
+    pub authorise: Authorisation,
+    /// The version they report.
+    pub version: String,
+    /// The longest time to live that is honoured, in seconds.
+    pub ttl_max: i64,
+    /// Requests a node remembers to have acted on.
+    pub replay_max: usize,
+    /// What `rpcutil#get_config_item` gives, by key. No secrets belong here.
+    pub config_items: BTreeMap<String, Value>,
+    /// The configuration file they report.
+    pub config_file: String,
+    /// The process id they report.
+    pub pid: u32,
+    /// The processors they report.
+    pub cpus: u32,
+    /// Unix second they started in.
+    pub start_unix: i64,
+}
+
+impl NodeOptions {
+    /// Nodes in the collective `mcollective` with the builtin agents that let every caller the gate admits call.
+    #[must_use]
+    pub fn new(gate: Arc<dyn Gate>) -> Self {
+        Self {
+            collectives: vec!["mcollective".to_owned()],
+            main_collective: "mcollective".to_owned(),
+            agents: AgentSet::builtin(),
+            gate,
+            authorise: Authorisation::AllowAll,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            ttl_max: TTL_MAX_DEFAULT,
+            replay_max: REPLAY_MAX_DEFAULT,
+            config_items: BTreeMap::new(),
+            config_file: String::new(),
+            pid: 0,
+            cpus: 1,
+            start_unix: 0,
+        }
+    }
+}
+
+/// The options, checked, and what follows from them. One in an `Arc` serves every node of a process.
+#[derive(Debug)]
+pub struct NodeSetup {
+    options: NodeOptions,
+    agent_names: Vec<String>,
+    subscriptions: Vec<SharedSubscription>,
+}
+
+/// A subscription all nodes make.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedSubscription {
+    pub(crate) subject: Arc<[u8]>,
+    pub(crate) queue: Option<Arc<[u8]>>,
+}
+
+/// Why options make no setup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SetupError {
+    /// There is no collective.
+    NoCollective,
+    /// The main collective is none of the collectives.
+    MainCollectiveUnknown(String),
+    /// A name of a collective or agent cannot be part of a subject.
+    BadName(String),
+}
+
+impl NodeSetup {
+    /// Checks options.
+    ///
+    /// # Errors
+    /// The first thing wrong with them.
+    pub fn new(options: NodeOptions) -> Result<Self, SetupError> {
+        if options.collectives.is_empty() {
+            return Err(SetupError::NoCollective);
+        }
+        if !options.collectives.contains(&options.main_collective) {
+            return Err(SetupError::MainCollectiveUnknown(options.main_collective));
+        }
+        let agents: Vec<_> = options.agents.iter().map(crate::agent::Agent::metadata).collect();
+        let agent_names: Vec<_> = agents.iter().map(|agent| agent.name.clone()).collect();
+        for name in options.collectives.iter().chain(&agent_names) {
+            if !is_subject_part(name) {
+                return Err(SetupError::BadName(name.clone()));
+            }
+        }
+        let mut subscriptions = Vec::new();
+        for collective in &options.collectives {
+            for agent in &agents {
+                let (subject, queue) = if agent.service {
+                    (subject::service(collective, &agent.name), Some(agent.name.as_bytes().into()))
+                } else {
+                    (subject::broadcast(collective, &agent.name), None)
+                };
+                subscriptions.push(SharedSubscription { subject: subject.into_bytes().into(), queue });
+            }
+        }
+        Ok(Self { options, agent_names, subscriptions })
+    }
+
+    /// The options.
+    #[must_use]
+    pub const fn options(&self) -> &NodeOptions {
+        &self.options
+    }
+
+    /// The names of the agents, in order.
+    #[must_use]
+    pub fn agent_names(&self) -> &[String] {
+        &self.agent_names
+    }
+
+    pub(crate) fn subscriptions(&self) -> &[SharedSubscription] {
+        &self.subscriptions
+    }
+}
+
+/// Whether a name can stand in a subject, in one token or several, and means itself there.
+#[must_use]
+pub fn is_subject_part(name: &str) -> bool {
+    is_sendable(name.as_bytes())
+        && !name.contains(['*', '>'])
+        && !name.chars().any(|c| c.is_whitespace() || c.is_control())
+        && name.split('.').all(|token| !token.is_empty())
+}
+
+impl fmt::Display for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCollective => f.write_str("a node must be in a collective"),
+            Self::MainCollectiveUnknown(name) => {
+                write!(f, "main collective {name:?} is none of the collectives")
+            }
+            Self::BadName(name) => write!(f, "{name:?} cannot be part of a subject"),
+        }
+    }
+}
+
+impl std::error::Error for SetupError {}
