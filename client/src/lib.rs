@@ -3,11 +3,15 @@
 //! * [`nats`]: one client connection as a pure state machine.
 //!   It does no I/O and reads no clock, so the same code runs on epoll, fifty thousand times in one process, and in a simulated network.
 //!
+//! * [`driver`]: the loop that gives sockets to such cores.
+//! * [`fleet`]: discovery, requests, replies and summaries on one such connection.
+//!
 //! The crate keeps one rule between its modules: `nats` never imports the fleet client.
 
 #![forbid(unsafe_code)]
 
 pub mod driver;
+pub mod fleet;
 mod moment;
 pub mod nats;
 

@@ -1,0 +1,375 @@
+//! One operation under way: the request, its books, and how far it has got.
+//!
+//! ```text
+//! Subscribing ──the broker has the subscription──▶ Publishing ──all sent──▶ Collecting ──▶ over
+//!      │ no connection in time                          │ deadline            complete, window, deadline
+//!      ▼                                                ▼
+//!   failed                                             over
+//! ```
+//!
+//! What was handed to a connection is never published again, also when that connection breaks: a node must not act twice.
+
+use std::mem;
+use std::time::Duration;
+
+use muster_protocol::filter::Filter;
+use muster_protocol::request_id::RequestId;
+use muster_protocol::rpc::{DISCOVERY_AGENT, DISCOVERY_PING, RpcReply, RpcRequest, StatusCode};
+use muster_protocol::subject;
+
+use super::collect::{Collector, Expect, Outcome, ReplyView};
+use super::error::{BuildError, Failure, StartError};
+use super::event::{FleetEvent, NodeReply};
+use super::identity::Caller;
+use super::operation::{Operation, Rpc, Target};
+use super::request::{RequestParts, check, encode_request, reply_subject};
+use super::summary::{Aggregates, Ended, Summary};
+use crate::moment::Moment;
+use crate::nats::{ClientCore, PublishError, Sid, State, is_sendable};
+
+/// Output that may wait for the socket before further direct messages are published.
+/// Fifty thousand of them are 150 MB: more than a connection may owe, and than anybody wants to hold.
+const SLICE_BYTES: usize = 1024 * 1024;
+/// How soon it is looked again whether the output has drained.
+const SLICE_INTERVAL: Duration = Duration::from_micros(500);
+
+/// One operation under way.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) id: RequestId,
+    pub(super) sid: Sid,
+    pub(super) stage: Stage,
+    pub(super) links_lost: u32,
+    agent: String,
+    body: String,
+    filter: Filter,
+    addressing: Addressing,
+    timeout: Duration,
+    is_rpc: bool,
+    collector: Collector,
+    aggregates: Aggregates,
+    failed: usize,
+    begun: Moment,
+    /// When the first message was handed to the connection.
+    publish_began: Option<Duration>,
+    publish_time: Duration,
+    unsent: usize,
+    progress_told: usize,
+}
+
+/// How far an operation has got.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// The reply subject is subscribed; the broker has not confirmed it.
+    Subscribing {
+        /// The flush that confirms it.
+        flush: u64,
+        give_up: Duration,
+    },
+    /// Messages are being handed to the connection.
+    Publishing {
+        /// The transport, once it is built.
+        payload: Vec<u8>,
+        /// How many messages are dealt with.
+        next: usize,
+        /// When further ones can be handed over.
+        again: Duration,
+    },
+    /// Replies are waited for.
+    Collecting,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Addressing {
+    Broadcast,
+    Direct,
+}
+
+/// How an operation ended.
+pub(super) enum End {
+    Over(Ended),
+    Failed(Failure),
+}
+
+impl Job {
+    /// Subscribes to the replies and asks the broker to confirm it.
+    pub(super) fn begin(
+        operation: Operation,
+        caller: &Caller,
+        id: RequestId,
+        seed: u64,
+        client: &mut ClientCore,
+        at: Moment,
+        give_up: Duration,
+    ) -> Result<Self, StartError> {
+        let plan = Plan::of(operation)?;
+        let parts = RequestParts { agent: &plan.agent, body: &plan.body, filter: &plan.filter };
+        check(caller, &parts, id).map_err(StartError::Build)?;
+        let reply_to = reply_subject(caller, id);
+        for subject in [reply_to.as_str(), &subject::broadcast(&caller.collective, &plan.agent)] {
+            if !is_sendable(subject.as_bytes()) {
+                return Err(StartError::BadSubject(subject.into()));
+            }
+        }
+        let sid = client.subscribe(reply_to.as_bytes(), None);
+        let flush = client.flush();
+        Ok(Self {
+            id,
+            sid,
+            stage: Stage::Subscribing { flush, give_up },
+            links_lost: 0,
+            agent: plan.agent,
+            body: plan.body,
+            filter: plan.filter,
+            addressing: plan.addressing,
+            timeout: plan.timeout,
+            is_rpc: plan.is_rpc,
+            collector: Collector::new(id, plan.expect, seed, at.now, at.now + plan.timeout),
+            aggregates: plan.aggregates,
+            failed: 0,
+            begun: at,
+            publish_began: None,
+            publish_time: Duration::ZERO,
+            unsent: 0,
+            progress_told: 0,
+        })
+    }
+
+    /// The broker has dealt with everything up to this flush.
+    pub(super) fn handle_flushed(&mut self, number: u64) {
+        if let Stage::Subscribing { flush, .. } = self.stage
+            && number >= flush
+        {
+            self.stage = Stage::Publishing { payload: Vec::new(), next: 0, again: Duration::ZERO };
+        }
+    }
+
+    /// A payload came on the reply subject.
+    pub(super) fn handle_reply(&mut self, payload: &[u8], now: Duration) -> Option<NodeReply> {
+        let mut counted = None;
+        let (is_rpc, aggregates, failed) = (self.is_rpc, &mut self.aggregates, &mut self.failed);
+        let outcome = self.collector.handle_reply(payload, now, &mut |reply: ReplyView<'_>| {
+            if is_rpc {
+                match RpcReply::parse(reply.body) {
+                    Ok(rpc) if rpc.statuscode == StatusCode::Ok => aggregates.add(&rpc),
+                    Ok(_) | Err(_) => *failed += 1,
+                }
+            }
+            counted = Some(NodeReply {
+                sender: reply.sender.into(),
+                body: reply.body.into(),
+                time: reply.time,
+                elapsed: reply.elapsed,
+            });
+        });
+        debug_assert_eq!(counted.is_some(), outcome == Outcome::Counted);
+        counted
+    }
+
+    /// Goes on as far as it can; says how it ended, if it did.
+    pub(super) fn advance(
+        &mut self,
+        client: &mut ClientCore,
+        caller: &Caller,
+        at: Moment,
+        tell: &mut impl FnMut(FleetEvent),
+    ) -> Option<End> {
+        match self.stage {
+            Stage::Subscribing { give_up, .. } => {
+                if at.now < give_up {
+                    return None;
+                }
+                let waited = at.now.saturating_sub(self.begun.now);
+                return Some(End::Failed(Failure::NotConnected { waited, last: None }));
+            }
+            Stage::Publishing { .. } => {
+                if let Err(failure) = self.publish(client, caller, at, tell) {
+                    return Some(End::Failed(failure));
+                }
+            }
+            Stage::Collecting => {}
+        }
+        let received = self.collector.received();
+        if mem::replace(&mut self.progress_told, received) != received {
+            tell(FleetEvent::Progress { received, expected: self.collector.expected() });
+        }
+        if matches!(self.stage, Stage::Collecting) && self.collector.is_complete() {
+            return Some(End::Over(Ended::Complete));
+        }
+        let deadline = self.collector.deadline();
+        (at.now >= deadline).then(|| {
+            let by_window = deadline < self.begun.now + self.timeout
+                || self.publish_began.is_some_and(|began| deadline < began + self.timeout);
+            End::Over(if by_window { Ended::Window } else { Ended::Deadline })
+        })
+    }
+
+    /// When [`advance`](Self::advance) must be called, unless something happens before.
+    pub(super) fn due(&self) -> Duration {
+        match self.stage {
+            Stage::Subscribing { give_up, .. } => give_up,
+            Stage::Publishing { again, .. } => again.min(self.collector.deadline()),
+            Stage::Collecting => self.collector.deadline(),
+        }
+    }
+
+    pub(super) fn summary(self, ended: Ended, now: Duration) -> Summary {
+        let own = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        let unsent = match self.stage {
+            Stage::Publishing { next, .. } if self.addressing == Addressing::Direct => {
+                self.unsent + self.collector.expected().unwrap_or(0).saturating_sub(next)
+            }
+            Stage::Subscribing { .. } | Stage::Publishing { .. } | Stage::Collecting => self.unsent,
+        };
+        let collector = &self.collector;
+        Summary {
+            request_id: self.id,
+            ended,
+            started: self.begun.unix,
+            expected: collector.expected(),
+            replied: collector.replied().map(str::to_owned).collect(),
+            ok: collector.received() - self.failed,
+            failed: self.failed,
+            no_responses: own(collector.missing()),
+            unexpected: own(collector.unexpected()),
+            drops: collector.drops(),
+            unsent,
+            links_lost: self.links_lost,
+            publish_time: self.publish_time,
+            request_time: self.publish_began.map_or(Duration::ZERO, |began| now.saturating_sub(began)),
+            last_reply: collector.latest_elapsed(),
+            aggregates: self.aggregates,
+        }
+    }
+
+    /// Hands messages to the connection until its output is full or all are handed over.
+    fn publish(
+        &mut self,
+        client: &mut ClientCore,
+        caller: &Caller,
+        at: Moment,
+        tell: &mut impl FnMut(FleetEvent),
+    ) -> Result<(), Failure> {
+        let Stage::Publishing { payload, next, again } = &mut self.stage else { return Ok(()) };
+        *again = at.now + SLICE_INTERVAL;
+        if client.state() != State::Ready {
+            // Not into the reconnect buffer: it is small, and what it can not hold would be lost unnoticed.
+            return Ok(());
+        }
+        if payload.is_empty() {
+            let broker = client.connected_server();
+            let broker = broker.map_or_else(|| "unknown".to_owned(), |addr| format!("nats://{addr}"));
+            let parts = RequestParts { agent: &self.agent, body: &self.body, filter: &self.filter };
+            *payload = encode_request(caller, &parts, self.id, at.unix, &broker)
+                .map_err(Failure::Build)?;
+            self.publish_began = Some(at.now);
+            self.collector.mark_sent(at.now);
+        }
+        self.collector.extend(at.now + self.timeout);
+        let messages = match self.addressing {
+            Addressing::Broadcast => 1,
+            Addressing::Direct => self.collector.expected().unwrap_or(0),
+        };
+        while *next < messages && client.output().len() < SLICE_BYTES {
+            let subject = match self.addressing {
+                Addressing::Broadcast => subject::broadcast(&caller.collective, &self.agent),
+                Addressing::Direct => {
+                    let node = self.collector.node(*next).unwrap_or_default();
+                    subject::node(&caller.collective, node)
+                }
+            };
+            *next += 1;
+            match client.publish(subject.as_bytes(), None, payload) {
+                Ok(()) => {}
+                // One bad name does not keep the others from being asked; its node is named as missing.
+                Err(PublishError::BadSubject) => self.unsent += 1,
+                Err(error) => return Err(Failure::Publish(error)),
+            }
+        }
+        if *next == messages {
+            let began = self.publish_began.unwrap_or(at.now);
+            self.publish_time = at.now.saturating_sub(began);
+            self.stage = Stage::Collecting;
+            tell(FleetEvent::Published { messages: messages - self.unsent });
+        }
+        Ok(())
+    }
+}
+
+/// An operation, reduced to one request.
+struct Plan {
+    agent: String,
+    body: String,
+    filter: Filter,
+    addressing: Addressing,
+    expect: Expect,
+    timeout: Duration,
+    is_rpc: bool,
+    aggregates: Aggregates,
+}
+
+impl Plan {
+    fn of(operation: Operation) -> Result<Self, StartError> {
+        match operation {
+            Operation::Discover(discover) => {
+                let mut filter = discover.filter;
+                if let Some(agent) = &discover.agent {
+                    filter.add_agent(agent);
+                }
+                let unknown = Expect::Unknown { window: discover.window };
+                let expect = discover.expect.map_or(unknown, Expect::Count);
+                Ok(Self::discovery(filter, expect, discover.timeout))
+            }
+            Operation::Ping(ping) => {
+                let unknown = Expect::Unknown { window: None };
+                let expect = ping.expect.map_or(unknown, Expect::Count);
+                Ok(Self::discovery(ping.filter, expect, ping.timeout))
+            }
+            Operation::Rpc(rpc) => Self::rpc(*rpc),
+        }
+    }
+
+    fn discovery(filter: Filter, expect: Expect, timeout: Duration) -> Self {
+        Self {
+            agent: DISCOVERY_AGENT.to_owned(),
+            body: DISCOVERY_PING.to_owned(),
+            filter,
+            addressing: Addressing::Broadcast,
+            expect,
+            timeout,
+            is_rpc: false,
+            aggregates: Aggregates::default(),
+        }
+    }
+
+    fn rpc(rpc: Rpc) -> Result<Self, StartError> {
+        let data: serde_json::Value =
+            serde_json::from_str(&rpc.data).map_err(|error| StartError::BadData(error.to_string()))?;
+        if !data.is_object() {
+            return Err(StartError::BadData("the text is another value".to_owned()));
+        }
+        let (addressing, expect, mut filter) = match rpc.target {
+            Target::Broadcast(expect) => (Addressing::Broadcast, expect, rpc.filter),
+            Target::Direct(nodes) if nodes.is_empty() => return Err(StartError::NoTargets),
+            // The filter has found these nodes; whether it still holds there is not asked again.
+            Target::Direct(nodes) => (Addressing::Direct, Expect::Nodes(nodes), Filter::default()),
+        };
+        filter.add_agent(&rpc.agent);
+        Ok(Self {
+            body: RpcRequest::encode(&rpc.agent, &rpc.action, &rpc.data),
+            agent: rpc.agent,
+            filter,
+            addressing,
+            expect,
+            timeout: rpc.timeout,
+            is_rpc: true,
+            aggregates: rpc.aggregates,
+        })
+    }
+}
+
+impl From<BuildError> for StartError {
+    fn from(error: BuildError) -> Self {
+        Self::Build(error)
+    }
+}

@@ -1,0 +1,39 @@
+//! The fleet client: discover, ask, collect, summarise.
+//!
+//! [`FleetSession`] is a pure state machine around one [`ClientCore`](crate::nats::ClientCore): it connects, makes sure its reply subject is live,
+//! publishes one request, collects what comes back and says when it is done and who is missing.
+//! It opens nothing, reads no clock and draws no randomness but from its seed.
+//! [`Fleet`] is the thin blocking facade that runs a session on the driver.
+//!
+//! It is no command line (arguments, colours and exit codes belong to `cli`) and it knows no DDL files: a caller brings the action it means.
+//!
+//! The invariant: of the nodes a request was meant for, each ends up either among those that replied or among those named missing, once;
+//! whatever else arrives is dropped and counted by its reason.
+//!
+//! Reading order: [`Caller`], [`Operation`], [`FleetSession`], [`FleetEvent`], [`Summary`], [`Collector`]. Facts of the protocol: `docs/protocol.md`.
+
+mod blocking;
+mod collect;
+mod config;
+mod error;
+mod event;
+mod identity;
+mod job;
+mod names;
+mod operation;
+mod request;
+mod rfc3339;
+mod session;
+mod summary;
+
+pub use self::blocking::Fleet;
+pub use self::collect::{Collector, Drops, Expect, Outcome, ReplyView};
+pub use self::config::{FleetConfig, FleetSettings, Surroundings, TlsPaths};
+pub use self::error::{BuildError, ConfigError, Failure, FleetError, StartError};
+pub use self::event::{FleetEvent, NodeReply};
+pub use self::identity::{Caller, CallerSecurity};
+pub use self::operation::{DISCOVERY_WINDOW, Discover, Operation, Ping, Rpc, Target};
+pub use self::request::{RequestParts, encode_request};
+pub use self::rfc3339::rfc3339_utc;
+pub use self::session::{FleetSession, PREPARE_TIMEOUT};
+pub use self::summary::{Aggregates, Ended, RequestStats, Summary};
