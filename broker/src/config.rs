@@ -1,19 +1,10 @@
 //! What the broker is told, checked.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 
-use muster_broker_core::config::{CoreConfig, TlsOffer};
-use muster_reactor::rustls::ServerConfig;
+use muster_broker_core::config::CoreConfig;
 
-/// TLS towards clients.
-#[derive(Debug, Clone, Default)]
-pub struct TlsSetting {
-    /// What is offered and asked for.
-    pub offer: TlsOffer,
-    /// Certificates, keys and roots; there whenever the offer is not `Off`.
-    pub config: Option<Arc<ServerConfig>>,
-}
+use crate::tls::TlsSetting;
 
 /// Everything a broker needs to start.
 #[derive(Debug, Clone)]

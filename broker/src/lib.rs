@@ -10,7 +10,10 @@ pub mod config;
 pub mod monitor;
 pub mod running;
 mod server_id;
+mod settings;
 mod shard;
+mod tls;
 
-pub use config::{BrokerConfig, TlsSetting};
-pub use running::Broker;
+pub use config::BrokerConfig;
+pub use running::{Broker, StartError};
+pub use tls::TlsSetting;

@@ -122,7 +122,7 @@ impl Broker {
                 questions: Arc::clone(&broker.questions[usize::from(shard)].0),
                 events: sender.clone(),
                 stop: Arc::clone(&broker.stop),
-                tls: config.tls.config.clone(),
+                tls: config.tls.clone(),
                 clock: broker.clock,
             };
             let started = started.clone();

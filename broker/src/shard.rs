@@ -19,16 +19,17 @@ use muster_broker_core::ids::{Key, ShardId};
 use muster_broker_core::outbound::Segment;
 use muster_broker_core::shard::{Accepted, ConnInfo, Flush, ShardCore};
 use muster_reactor::channel::{Backlog, Channel, ChannelError, Incoming};
-use muster_reactor::clock::Clock;
+use muster_reactor::clock::{Clock, unix_now};
 use muster_reactor::descriptors::{Spare, is_exhausted};
 use muster_reactor::listen::Listener;
 use muster_reactor::poll::{Key as PollKey, Poller, Ready};
-use muster_reactor::rustls::ServerConfig;
 use muster_reactor::stream::Stream;
 use muster_reactor::timers::Timers;
-use muster_reactor::tls::TlsSession;
+use muster_reactor::tls::{TlsError, TlsSession};
 use muster_reactor::wake::Wake;
 use parking_lot::Mutex;
+
+use crate::tls::TlsSetting;
 
 /// Bytes read at a time, and from one connection in one turn.
 const READ_AT_ONCE: usize = 64 * 1024;
@@ -74,7 +75,7 @@ pub(crate) struct ShardLinks {
     pub(crate) questions: Arc<Mutex<Vec<Question>>>,
     pub(crate) events: Sender<ShardEvent>,
     pub(crate) stop: Arc<AtomicBool>,
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) tls: TlsSetting,
     pub(crate) clock: Clock,
 }
 
@@ -277,7 +278,7 @@ impl ShardLoop {
         backlog.segments.push_back(greeting);
         // The send buffer of a fresh socket takes far more than a greeting.
         channel.write(&mut backlog)?;
-        if let Some(config) = &self.links.tls {
+        if let Some(config) = &self.links.tls.config {
             channel.start_tls(TlsSession::server(config)?)?;
         }
         let key = PollKey { index: key.index, generation: key.generation };
@@ -326,11 +327,14 @@ impl ShardLoop {
         }
         let begun = handshaking.then(Instant::now);
         let now = self.links.clock.now();
-        let result = io.channel.read(&mut self.scratch, &mut self.clear);
+        let mut result = io.channel.read(&mut self.scratch, &mut self.clear);
         if let Some(begun) = begun {
             self.handshaken += begun.elapsed();
             if result.is_ok() && !io.channel.is_handshaking() {
-                self.core.handle_tls_established(key, now);
+                match recheck(&io.channel, &self.links.tls) {
+                    Ok(()) => self.core.handle_tls_established(key, now),
+                    Err(error) => result = Err(error.into()),
+                }
             }
         }
         let has_ciphertext = io.channel.has_ciphertext();
@@ -466,6 +470,16 @@ impl ShardLoop {
             self.poller.wait(Some(Duration::ZERO))?;
         }
         Ok(())
+    }
+}
+
+/// A session that was resumed from a ticket has not had its client's certificate verified.
+fn recheck(channel: &Channel, setting: &TlsSetting) -> Result<(), TlsError> {
+    match (channel.tls(), &setting.resumed) {
+        (Some(session), Some(verifier)) if session.resumed() => {
+            session.recheck_client(verifier.as_ref(), unix_now().as_secs())
+        }
+        _ => Ok(()),
     }
 }
 

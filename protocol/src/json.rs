@@ -12,6 +12,7 @@
 mod escape;
 mod layer;
 mod reader;
+mod swar;
 
 pub use self::escape::{write_integer, write_string};
 pub use self::layer::LayerError;

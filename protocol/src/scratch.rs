@@ -9,9 +9,9 @@ pub struct Scratch {
     /// The secure document: decoded from, or about to become, `transport.data`.
     pub(crate) secure: Vec<u8>,
     /// The request or reply document, unescaped.
-    pub(crate) inner: String,
+    pub(crate) inner: Vec<u8>,
     /// The body of the agent, unescaped.
-    pub(crate) body: String,
+    pub(crate) body: Vec<u8>,
     /// The same as `inner`, while encoding.
     pub(crate) encoded: Vec<u8>,
 }
@@ -22,8 +22,8 @@ impl Scratch {
     pub const fn new() -> Self {
         Self {
             secure: Vec::new(),
-            inner: String::new(),
-            body: String::new(),
+            inner: Vec::new(),
+            body: Vec::new(),
             encoded: Vec::new(),
         }
     }

@@ -80,7 +80,11 @@ impl HttpResponse {
     /// An answer of any kind.
     #[must_use]
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, content_type, body: body.into() }
+        Self {
+            status,
+            content_type,
+            body: body.into(),
+        }
     }
 
     /// An answer in plain text.
@@ -118,7 +122,11 @@ impl HttpServer {
         let (sender, receiver) = sync_channel(QUEUE_MAX);
         let receiver = Arc::new(Mutex::new(receiver));
         // Built before the threads, so that a thread that cannot start ends those that did.
-        let mut server = Self { shared: Arc::clone(&shared), address, threads: Vec::new() };
+        let mut server = Self {
+            shared: Arc::clone(&shared),
+            address,
+            threads: Vec::new(),
+        };
         for seat in 0..WORKERS {
             let shared = Arc::clone(&shared);
             let receiver = Arc::clone(&receiver);
@@ -126,7 +134,9 @@ impl HttpServer {
             let work = move || shared.work(seat, &receiver, &*handler);
             server.threads.push(spawn(format!("{name}-{seat}"), work)?);
         }
-        server.threads.push(spawn(name.to_owned(), move || shared.accept(&sender))?);
+        server
+            .threads
+            .push(spawn(name.to_owned(), move || shared.accept(&sender))?);
         Ok(server)
     }
 
@@ -202,7 +212,11 @@ impl Shared {
 
     /// Ends as many idle connections as there are others waiting without a free worker.
     fn free_idle_seats(&self) {
-        let free = self.seats.iter().filter(|seat| matches!(*lock(seat), Seat::Free)).count();
+        let free = self
+            .seats
+            .iter()
+            .filter(|seat| matches!(*lock(seat), Seat::Free))
+            .count();
         let mut wanted = self.waiting.load(Ordering::SeqCst).saturating_sub(free);
         for seat in &self.seats {
             if wanted == 0 {
@@ -218,7 +232,9 @@ impl Shared {
     fn work(&self, seat: usize, queue: &Mutex<Receiver<TcpStream>>, handler: &Handler) {
         loop {
             // The lock is held while waiting: the workers wait in line, one of them for the queue.
-            let Ok(stream) = lock(queue).recv() else { return };
+            let Ok(stream) = lock(queue).recv() else {
+                return;
+            };
             let stream = Arc::new(stream);
             *lock(&self.seats[seat]) = Seat::Busy(Arc::clone(&stream));
             self.waiting.fetch_sub(1, Ordering::SeqCst);
@@ -233,7 +249,11 @@ impl Shared {
     /// Notes whether a connection is idle; returns whether it may go on.
     fn turn(&self, seat: usize, stream: &Arc<TcpStream>, idle: bool) -> bool {
         let stream = Arc::clone(stream);
-        *lock(&self.seats[seat]) = if idle { Seat::Idle(stream) } else { Seat::Busy(stream) };
+        *lock(&self.seats[seat]) = if idle {
+            Seat::Idle(stream)
+        } else {
+            Seat::Busy(stream)
+        };
         !self.stopped() && (!idle || self.waiting.load(Ordering::SeqCst) == 0)
     }
 

@@ -121,7 +121,15 @@ impl AgentReply<'_> {
     pub fn encode_into(&self, out: &mut Vec<u8>) -> bool {
         match self {
             Self::Body(body) => out.extend_from_slice(body),
-            Self::Rpc { action, outcome: RpcOutcome { status, message, data } } => {
+            Self::Rpc {
+                action,
+                outcome:
+                    RpcOutcome {
+                        status,
+                        message,
+                        data,
+                    },
+            } => {
                 RpcReply::encode_into(out, action, *status, message, data);
             }
             Self::None => return false,
@@ -134,13 +142,21 @@ impl RpcOutcome {
     /// The action did what it was asked; `data` is JSON text of an object.
     #[must_use]
     pub fn ok(data: impl Into<Cow<'static, str>>) -> Self {
-        Self { status: StatusCode::Ok, message: STATUS_OK.into(), data: data.into() }
+        Self {
+            status: StatusCode::Ok,
+            message: STATUS_OK.into(),
+            data: data.into(),
+        }
     }
 
     /// The action did not.
     #[must_use]
     pub fn failed(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, message: message.into(), data: "{}".into() }
+        Self {
+            status,
+            message: message.into(),
+            data: "{}".into(),
+        }
     }
 }
 
@@ -148,7 +164,10 @@ impl<'c> RpcCall<'c> {
     /// A text input, empty where it was left out.
     #[must_use]
     pub fn text(&self, name: &str) -> &'c str {
-        self.inputs.get(name).and_then(serde_json::Value::as_str).unwrap_or_default()
+        self.inputs
+            .get(name)
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
     }
 }
 
@@ -157,7 +176,10 @@ impl<A: RpcAgent> Rpc<A> {
     #[must_use]
     pub fn new(agent: A) -> Self {
         // Nodes name the provider of external agents only.
-        let metadata = Metadata { provider: String::new(), ..agent.ddl().metadata.clone() };
+        let metadata = Metadata {
+            provider: String::new(),
+            ..agent.ddl().metadata.clone()
+        };
         Self { agent, metadata }
     }
 
@@ -187,7 +209,14 @@ impl<A: RpcAgent> Rpc<A> {
         if let Err(errors) = action.validate(&inputs) {
             return refuse_inputs(&errors);
         }
-        self.agent.call(&RpcCall { action: &body.action, inputs: &inputs, request }, host)
+        self.agent.call(
+            &RpcCall {
+                action: &body.action,
+                inputs: &inputs,
+                request,
+            },
+            host,
+        )
     }
 }
 
@@ -200,12 +229,18 @@ impl<A: RpcAgent> Agent for Rpc<A> {
         match RpcRequest::parse(request.body) {
             Ok(body) => {
                 let outcome = self.run(&body, request, host);
-                AgentReply::Rpc { action: body.action, outcome }
+                AgentReply::Rpc {
+                    action: body.action,
+                    outcome,
+                }
             }
             Err(error) => {
                 let message = rpc::could_not_process(&error);
                 let outcome = RpcOutcome::failed(StatusCode::InvalidData, message);
-                AgentReply::Rpc { action: Cow::Borrowed(""), outcome }
+                AgentReply::Rpc {
+                    action: Cow::Borrowed(""),
+                    outcome,
+                }
             }
         }
     }
@@ -213,8 +248,14 @@ impl<A: RpcAgent> Agent for Rpc<A> {
 
 /// Something invalid weighs more than something missing: the caller did not leave it out.
 fn refuse_inputs(errors: &[InputError]) -> RpcOutcome {
-    let all_missing = errors.iter().all(|error| matches!(error, InputError::Missing(_)));
-    let status = if all_missing { StatusCode::MissingData } else { StatusCode::InvalidData };
+    let all_missing = errors
+        .iter()
+        .all(|error| matches!(error, InputError::Missing(_)));
+    let status = if all_missing {
+        StatusCode::MissingData
+    } else {
+        StatusCode::InvalidData
+    };
     let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
     RpcOutcome::failed(status, texts.join("; "))
 }

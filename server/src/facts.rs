@@ -34,7 +34,11 @@ impl FactsFormat {
     /// The format by a file's name: `.yaml` is YAML, everything else JSON.
     #[must_use]
     pub fn of_file_name(name: &str) -> Self {
-        if name.ends_with(".yaml") || name.ends_with(".yml") { Self::Yaml } else { Self::Json }
+        if name.ends_with(".yaml") || name.ends_with(".yml") {
+            Self::Yaml
+        } else {
+            Self::Json
+        }
     }
 
     fn parse(self, text: &str) -> Result<Map<String, Value>, FactsError> {
@@ -73,16 +77,16 @@ impl Facts {
     }
 
     /// Merges texts, the top level only: of two members with one name the later one counts.
-    /// A text that is no set of facts is left out and reported; the rest counts.
+    /// A text that is no set of facts is left out and reported with its index; the rest counts.
     pub fn merge<'t>(
         texts: impl IntoIterator<Item = (FactsFormat, &'t str)>,
-    ) -> (Self, Vec<FactsError>) {
+    ) -> (Self, Vec<(usize, FactsError)>) {
         let mut merged = Map::new();
         let mut errors = Vec::new();
-        for (format, text) in texts {
+        for (index, (format, text)) in texts.into_iter().enumerate() {
             match format.parse(text) {
                 Ok(members) => merged.extend(members),
-                Err(error) => errors.push(error),
+                Err(error) => errors.push((index, error)),
             }
         }
         (Self(Value::Object(merged).to_string().into()), errors)
@@ -130,16 +134,25 @@ mod tests {
     #[test]
     fn files_are_merged_at_the_top_level_only() {
         let (facts, errors) = Facts::merge([
-            (FactsFormat::Json, r#"{"a":1,"os":{"family":"Debian","release":12}}"#),
-            (FactsFormat::Yaml, "os:\n  family: RedHat\nlist: [1, x]\nflag: true\n"),
+            (
+                FactsFormat::Json,
+                r#"{"a":1,"os":{"family":"Debian","release":12}}"#,
+            ),
+            (
+                FactsFormat::Yaml,
+                "os:\n  family: RedHat\nlist: [1, x]\nflag: true\n",
+            ),
             (FactsFormat::Json, "[1]"),
             (FactsFormat::Json, "{"),
             (FactsFormat::Yaml, ""),
         ]);
-        assert_eq!(facts.json(), r#"{"a":1,"flag":true,"list":[1,"x"],"os":{"family":"RedHat"}}"#);
+        assert_eq!(
+            facts.json(),
+            r#"{"a":1,"flag":true,"list":[1,"x"],"os":{"family":"RedHat"}}"#
+        );
         assert_eq!(errors.len(), 2, "{errors:?}");
-        assert_eq!(errors[0], FactsError::NotAnObject);
-        assert!(matches!(errors[1], FactsError::Json(_)));
+        assert_eq!(errors[0], (2, FactsError::NotAnObject));
+        assert!(matches!(errors[1], (3, FactsError::Json(_))));
     }
 
     #[test]
@@ -155,6 +168,9 @@ mod tests {
         assert_eq!(Facts::parse(text).unwrap().json(), text);
         assert!(Facts::parse("null x").is_err());
         assert_eq!(Facts::parse("3"), Err(FactsError::NotAnObject));
-        assert_eq!(Facts::parse(text).unwrap().view().get("a").as_deref(), Some("1"));
+        assert_eq!(
+            Facts::parse(text).unwrap().view().get("a").as_deref(),
+            Some("1")
+        );
     }
 }

@@ -4,6 +4,7 @@
 //! * [`node`]: one node as a pure state machine around a client connection; fifty thousand fit in a process.
 //! * [`agent`], [`agents`]: what a node can be asked, and the agents every node has.
 //! * [`facts`], [`classes`]: what a node knows of itself.
+//! * [`endpoint`]: a node for a driver.
 //! * [`config`], [`daemon`]: the node as a process.
 //!
 //! Only [`daemon`] reads clocks and files; everything else takes bytes and moments and gives bytes back.
@@ -13,7 +14,11 @@
 
 pub mod agent;
 pub mod agents;
+pub mod classes;
+pub mod config;
 pub mod counters;
+pub mod daemon;
+pub mod endpoint;
 pub mod facts;
 pub mod gate;
 pub mod node;
@@ -21,7 +26,9 @@ pub mod setup;
 
 mod replay;
 
+pub use self::config::{NodeConfig, NodeFlags};
 pub use self::counters::Counters;
+pub use self::endpoint::NodeEndpoint;
 pub use self::facts::Facts;
 pub use self::gate::{Gate, OpenedRequest, Refusal, VerifyEach, VerifyShared};
 pub use self::node::{Node, NodeScratch};

@@ -87,7 +87,10 @@ impl Node {
         now: Duration,
     ) -> Self {
         let identity = identity.into();
-        assert!(crate::setup::is_subject_part(&identity), "identity {identity:?}");
+        assert!(
+            crate::setup::is_subject_part(&identity),
+            "identity {identity:?}"
+        );
         let mut client = ClientCore::new(client_config, Some(identity.clone()), seed, now);
         for shared in setup.subscriptions() {
             client.subscribe_shared(Arc::clone(&shared.subject), shared.queue.clone());
@@ -212,7 +215,10 @@ impl Node {
             unix: at.unix,
         };
         scratch.body.clear();
-        if agent.handle(&agent_request(request), &host).encode_into(&mut scratch.body) {
+        if agent
+            .handle(&agent_request(request), &host)
+            .encode_into(&mut scratch.body)
+        {
             self.reply(request, at, scratch);
         } else {
             self.counters.unanswered += 1;
@@ -235,7 +241,11 @@ impl Node {
             return false;
         }
         self.counters.passed += 1;
-        if !options.collectives.iter().any(|collective| **collective == *request.collective) {
+        if !options
+            .collectives
+            .iter()
+            .any(|collective| **collective == *request.collective)
+        {
             debug!(identity = %self.identity, collective = %request.collective, "no such collective");
             self.counters.unknown_collective += 1;
             return false;
@@ -245,8 +255,13 @@ impl Node {
             self.counters.ttl_expired += 1;
             return false;
         }
-        let until = request.time.saturating_add(request.ttl.min(options.ttl_max));
-        if !self.seen.insert(&request.replay_key, until, unix, options.replay_max) {
+        let until = request
+            .time
+            .saturating_add(request.ttl.min(options.ttl_max));
+        if !self
+            .seen
+            .insert(&request.replay_key, until, unix, options.replay_max)
+        {
             warn!(
                 identity = %self.identity, id = %request.request_id, caller = %request.caller_id,
                 "request was seen before"
@@ -275,8 +290,16 @@ impl Node {
             body: &scratch.body,
         };
         scratch.payload.clear();
-        encode_reply_transport(&mut scratch.payload, &mut scratch.protocol, &parts, &headers);
-        match self.client.publish(reply_to.as_bytes(), None, &scratch.payload) {
+        encode_reply_transport(
+            &mut scratch.payload,
+            &mut scratch.protocol,
+            &parts,
+            &headers,
+        );
+        match self
+            .client
+            .publish(reply_to.as_bytes(), None, &scratch.payload)
+        {
             Ok(()) => self.counters.replies += 1,
             Err(error) => {
                 warn!(identity = %self.identity, id = %request.request_id, %error, "reply not sent");
@@ -323,7 +346,12 @@ struct Sink<'n> {
 
 impl EventSink for Sink<'_> {
     fn message(&mut self, message: Message<'_>) {
-        match self.setup.options().gate.open(message.payload, self.at.unix) {
+        match self
+            .setup
+            .options()
+            .gate
+            .open(message.payload, self.at.unix)
+        {
             Ok(request) => {
                 trace!(identity = self.identity, id = %request.request_id, "request");
                 self.opened.push(request);

@@ -26,7 +26,13 @@ struct Seen {
 
 impl ReplayMemory {
     /// Notes a request that is live until the unix second `until`; false if it was seen before.
-    pub(crate) fn insert(&mut self, key: &ReplayKey, until: i64, unix_now: i64, max: usize) -> bool {
+    pub(crate) fn insert(
+        &mut self,
+        key: &ReplayKey,
+        until: i64,
+        unix_now: i64,
+        max: usize,
+    ) -> bool {
         let now = clamp(unix_now);
         while self.seen.front().is_some_and(|seen| seen.until <= now) {
             self.seen.pop_front();
@@ -38,7 +44,10 @@ impl ReplayMemory {
             self.seen.pop_front();
         }
         if max > 0 {
-            self.seen.push_back(Seen { key: *key, until: clamp(until) });
+            self.seen.push_back(Seen {
+                key: *key,
+                until: clamp(until),
+            });
         }
         true
     }

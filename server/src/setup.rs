@@ -156,7 +156,7 @@ impl NodeSetup {
         if !options.collectives.contains(&options.main_collective) {
             return Err(SetupError::MainCollectiveUnknown(options.main_collective));
         }
-        let agents: Vec<_> = options.agents.iter().map(crate::agent::Agent::metadata).collect();
+        let agents: Vec<_> = options.agents.iter().map(Agent::metadata).collect();
         let agent_names: Vec<_> = agents.iter().map(|agent| agent.name.clone()).collect();
         for name in options.collectives.iter().chain(&agent_names) {
             if !is_subject_part(name) {
@@ -167,14 +167,24 @@ impl NodeSetup {
         for collective in &options.collectives {
             for agent in &agents {
                 let (subject, queue) = if agent.service {
-                    (subject::service(collective, &agent.name), Some(agent.name.as_bytes().into()))
+                    (
+                        subject::service(collective, &agent.name),
+                        Some(agent.name.as_bytes().into()),
+                    )
                 } else {
                     (subject::broadcast(collective, &agent.name), None)
                 };
-                subscriptions.push(SharedSubscription { subject: subject.into_bytes().into(), queue });
+                subscriptions.push(SharedSubscription {
+                    subject: subject.into_bytes().into(),
+                    queue,
+                });
             }
         }
-        Ok(Self { options, agent_names, subscriptions })
+        Ok(Self {
+            options,
+            agent_names,
+            subscriptions,
+        })
     }
 
     /// The options.

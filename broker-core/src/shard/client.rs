@@ -90,9 +90,6 @@ impl ShardCore {
     }
 
     fn check_connect(&self, connect: &Connect) -> Result<(), CloseReason> {
-        if !matches!(connect.protocol, 0 | 1) {
-            return Err(CloseReason::BadClientProtocol);
-        }
         let authorised = match &self.broker.config.credentials {
             None => true,
             Some(Credentials::Token(token)) => same(connect.auth_token.as_deref(), token),
@@ -103,6 +100,10 @@ impl ShardCore {
         let foreign = connect.new_account || connect.account.as_deref().is_some_and(|a| !a.is_empty());
         if !authorised || foreign {
             return Err(CloseReason::AuthenticationFailure);
+        }
+        // Only who has shown credentials learns of anything else that is wrong.
+        if !matches!(connect.protocol, 0 | 1) {
+            return Err(CloseReason::BadClientProtocol);
         }
         if connect.no_responders && !(connect.headers && self.broker.config.limits.headers) {
             return Err(CloseReason::NoRespondersNeedsHeaders);
@@ -124,6 +125,9 @@ impl ShardCore {
             lang: connect.lang.as_deref().map(|lang| self.share(lang)),
             version: connect.version.as_deref().map(|version| self.share(version)),
         };
+        if self.conn(key).is_some_and(|conn| conn.meta.is_some()) {
+            self.start_afresh(key);
+        }
         let first_ping = self.broker.config.ping_interval.min(FIRST_PING);
         let jitter = first_ping.mul_f64(self.rng.f64() * 0.2);
         let Some(conn) = self.conn_mut(key) else { return };
@@ -136,6 +140,14 @@ impl ShardCore {
         self.broker.table.with(me, |shared| shared.headers = options.headers);
         self.schedule(key);
         self.acknowledge(key);
+    }
+
+    /// What was subscribed under an earlier `CONNECT` ends with the next one.
+    fn start_afresh(&self, key: Key) {
+        let Some(conn) = self.conn(key) else { return };
+        for sub in self.subscriptions(conn).sorted() {
+            self.withdraw(conn.account, conn.me, sub);
+        }
     }
 
     /// Equal texts of lang and version are kept once a shard.
@@ -166,10 +178,10 @@ impl ShardCore {
         let subscriptions_max = self.broker.config.subscriptions_max;
         let place = self.broker.table.with(me, |shared| {
             let number = sid_number(shared, sid);
-            if shared.subs.get_mut(number).is_some() {
-                Place::Taken
-            } else if subscriptions_max != 0 && shared.subs.len() >= subscriptions_max {
+            if subscriptions_max != 0 && shared.subs.len() >= subscriptions_max {
                 Place::TooMany
+            } else if shared.subs.get_mut(number).is_some() {
+                Place::Taken
             } else {
                 Place::Free(number)
             }
@@ -212,7 +224,8 @@ impl ShardCore {
 
     fn handle_ping(&mut self, key: Key) {
         let Some(conn) = self.conn_mut(key) else { return };
-        let first = !std::mem::replace(&mut conn.greeted, true);
+        // A PING before CONNECT says nothing of what the client understands.
+        let first = conn.meta.is_some() && !std::mem::replace(&mut conn.greeted, true);
         let tells_info = first && conn.options.async_info;
         let (cid, peer, account) = (conn.cid.0, conn.peer, conn.account);
         if !tells_info {

@@ -100,7 +100,10 @@ impl ShardCore {
     /// The subscription that a member of the sublist stands for, if its connection is one of this shard.
     #[must_use]
     pub fn subscription(&self, member: Member) -> Option<(Cid, SubInfo)> {
-        let conn = ConnRef { slot: member.slot, generation: member.generation };
+        let conn = ConnRef {
+            slot: member.slot,
+            generation: member.generation,
+        };
         let found = self.broker.table.with(conn, |shared| {
             if shared.owner != self.id.0 {
                 return None;
@@ -108,7 +111,10 @@ impl ShardCore {
             let key = shared.key();
             let Shared { subs, names, .. } = shared;
             let sub = subs.get_mut(member.sid)?;
-            Some((key, sub_info(sub, names.as_deref().unwrap_or(&SidNames::default()))))
+            Some((
+                key,
+                sub_info(sub, names.as_deref().unwrap_or(&SidNames::default())),
+            ))
         });
         let (key, info) = found.flatten()?;
         self.conn(key).map(|conn| (conn.cid, info))
@@ -117,18 +123,21 @@ impl ShardCore {
     /// What the match caches hold.
     #[must_use]
     pub fn cache_figures(&self) -> CacheFigures {
-        self.caches.iter().fold(CacheFigures::default(), |figures, cache| {
-            let (fanout_max, fanout_sum) = cache.fanout();
-            CacheFigures {
-                subjects: figures.subjects + cache.stats().len,
-                fanout_max: figures.fanout_max.max(fanout_max),
-                fanout_sum: figures.fanout_sum + fanout_sum,
-            }
-        })
+        self.caches
+            .iter()
+            .fold(CacheFigures::default(), |figures, cache| {
+                let (fanout_max, fanout_sum) = cache.fanout();
+                CacheFigures {
+                    subjects: figures.subjects + cache.stats().len,
+                    fanout_max: figures.fanout_max.max(fanout_max),
+                    fanout_sum: figures.fanout_sum + fanout_sum,
+                }
+            })
     }
 
     pub(super) fn snapshot(&self, key: Key, subs: bool) -> Option<ConnInfo> {
-        self.conn(key).and_then(|conn| self.info_of(conn, Detail::of(subs)))
+        self.conn(key)
+            .and_then(|conn| self.info_of(conn, Detail::of(subs)))
     }
 
     fn info_of(&self, conn: &Conn, detail: Detail) -> Option<ConnInfo> {
@@ -150,7 +159,11 @@ impl ShardCore {
             out_bytes: shared.out_bytes,
             stalls: conn.stalls,
             subscriptions: shared.subs.len(),
-            subs: if detail == Detail::Subscriptions { sub_infos(shared) } else { Vec::new() },
+            subs: if detail == Detail::Subscriptions {
+                sub_infos(shared)
+            } else {
+                Vec::new()
+            },
             introduced: meta.is_some(),
             name: texts.and_then(|meta| meta.name.clone()),
             lang: texts.and_then(|meta| meta.lang.clone()),
@@ -169,14 +182,23 @@ enum Detail {
 
 impl Detail {
     fn of(subs: bool) -> Self {
-        if subs { Self::Subscriptions } else { Self::Texts }
+        if subs {
+            Self::Subscriptions
+        } else {
+            Self::Texts
+        }
     }
 }
 
 fn sub_infos(shared: &Shared) -> Vec<SubInfo> {
     let unnamed = SidNames::default();
     let names = shared.names.as_deref().unwrap_or(&unnamed);
-    shared.subs.sorted().into_iter().map(|sub| sub_info(sub, names)).collect()
+    shared
+        .subs
+        .sorted()
+        .into_iter()
+        .map(|sub| sub_info(sub, names))
+        .collect()
 }
 
 fn sub_info(sub: &Sub, names: &SidNames) -> SubInfo {

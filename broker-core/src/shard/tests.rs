@@ -1,6 +1,7 @@
 //! One thread plays all shards, their sockets and the time between.
 
 mod fleet;
+mod random;
 
 use std::time::Duration;
 
@@ -194,7 +195,7 @@ fn fan_in_is_held_back_and_everything_arrives() {
         assert_eq!(fleet.counters().held_publishers, 16);
         fleet.advance(SECOND);
         fleet.unblock(receiver);
-        fleet.pump();
+        fleet.advance(10 * MS);
         let received = fleet.take(receiver);
         for number in 0..20 {
             let wanted = msg("foo", 1, &format!("{number:0200}"));

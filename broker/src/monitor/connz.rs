@@ -95,7 +95,9 @@ impl SubDetail {
         Self {
             account: account.into(),
             subject: String::from_utf8_lossy(&sub.subject).into_owned(),
-            qgroup: sub.queue.map(|queue| String::from_utf8_lossy(&queue).into_owned()),
+            qgroup: sub
+                .queue
+                .map(|queue| String::from_utf8_lossy(&queue).into_owned()),
             sid: String::from_utf8_lossy(&sub.sid).into_owned(),
             msgs: sub.msgs,
             max: sub.max,
@@ -148,8 +150,16 @@ pub(super) fn connz(broker: &Broker, params: Params<'_>) -> Result<Connz, ParamE
     let total = parts.iter().map(|part| part.total).sum();
     let mut best: Vec<(Rank, ConnInfo)> = parts.into_iter().flat_map(|part| part.best).collect();
     best.sort_unstable_by_key(|(rank, _)| *rank);
-    let shown = best.into_iter().skip(query.page.offset).take(query.page.limit);
-    let view = View { broker, moment, auth, subs };
+    let shown = best
+        .into_iter()
+        .skip(query.page.offset)
+        .take(query.page.limit);
+    let view = View {
+        broker,
+        moment,
+        auth,
+        subs,
+    };
     let connections: Vec<Connection> = shown.map(|(_, info)| view.connection(info)).collect();
     Ok(Connz {
         server_id: broker.core().config.info.server_id.clone(),
@@ -183,7 +193,10 @@ fn sort(text: &str, state: State) -> Result<Sort, ParamError> {
 
 fn whose(broker: &Broker, params: Params<'_>) -> Whose {
     let accounts = broker.core().accounts();
-    if params.text("acc").is_some_and(|acc| accounts.iter().all(|account| *account.name != *acc)) {
+    if params
+        .text("acc")
+        .is_some_and(|acc| accounts.iter().all(|account| *account.name != *acc))
+    {
         return Whose::Nobody;
     }
     match params.text("user") {
@@ -224,10 +237,12 @@ impl Query {
             }
         };
         if self.whose != Whose::Nobody && self.state != State::Closed {
-            core.open_figures().for_each(|info| look(&info, Found::Open(info.key)));
+            core.open_figures()
+                .for_each(|info| look(&info, Found::Open(info.key)));
         }
         if self.whose != Whose::Nobody && self.state != State::Open {
-            core.closed_connections().for_each(|info| look(info, Found::Closed(info)));
+            core.closed_connections()
+                .for_each(|info| look(info, Found::Closed(info)));
         }
         let end = self.page.end();
         if end < best.len() {
@@ -238,7 +253,10 @@ impl Query {
             Found::Open(key) => core.connection(key, self.subs).map(|info| (rank, info)),
             Found::Closed(info) => Some((rank, info.clone())),
         };
-        Part { total, best: best.into_iter().filter_map(detail).collect() }
+        Part {
+            total,
+            best: best.into_iter().filter_map(detail).collect(),
+        }
     }
 }
 
@@ -264,10 +282,17 @@ impl View<'_> {
         let text = |subject: &[u8]| String::from_utf8_lossy(subject).into_owned();
         let (list, detail) = match self.subs {
             Subs::Omit => (Vec::new(), Vec::new()),
-            Subs::Subjects => (info.subs.iter().map(|sub| text(&sub.subject)).collect(), Vec::new()),
+            Subs::Subjects => (
+                info.subs.iter().map(|sub| text(&sub.subject)).collect(),
+                Vec::new(),
+            ),
             Subs::Detail => {
                 let subs = info.subs.into_iter();
-                (Vec::new(), subs.map(|sub| SubDetail::new(account, info.cid.0, sub)).collect())
+                (
+                    Vec::new(),
+                    subs.map(|sub| SubDetail::new(account, info.cid.0, sub))
+                        .collect(),
+                )
             }
         };
         Connection {
@@ -279,7 +304,9 @@ impl View<'_> {
             port: info.peer.port(),
             start: rfc3339(self.moment.unix_at(info.started)),
             last_activity: rfc3339(self.moment.unix_at(info.last_activity)),
-            stop: info.stopped.map(|stopped| rfc3339(self.moment.unix_at(stopped))),
+            stop: info
+                .stopped
+                .map(|stopped| rfc3339(self.moment.unix_at(stopped))),
             reason: info.reason.map(|reason| reason.text()),
             rtt: info.rtt.map(go_duration),
             uptime: uptime(until.saturating_sub(info.started)),
@@ -292,8 +319,14 @@ impl View<'_> {
             stalls: info.stalls,
             subscriptions: info.subscriptions,
             name: info.name.filter(|name| !name.is_empty()),
-            lang: info.lang.filter(|lang| !lang.is_empty()).map(|lang| lang.to_string()),
-            version: info.version.filter(|version| !version.is_empty()).map(|version| version.to_string()),
+            lang: info
+                .lang
+                .filter(|lang| !lang.is_empty())
+                .map(|lang| lang.to_string()),
+            version: info
+                .version
+                .filter(|version| !version.is_empty())
+                .map(|version| version.to_string()),
             authorized_user: user.map(Into::into),
             account: self.auth.then(|| account.clone()),
             subscriptions_list: list,

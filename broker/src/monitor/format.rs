@@ -25,11 +25,16 @@ pub(super) fn uptime(time: Duration) -> String {
         (seconds / 60 % 60, 'm'),
         (seconds % 60, 's'),
     ];
-    let first = parts.iter().position(|(count, _)| *count > 0).unwrap_or(parts.len() - 1);
-    parts[first..].iter().fold(String::new(), |mut text, (count, unit)| {
-        let _ = write!(text, "{count}{unit}");
-        text
-    })
+    let first = parts
+        .iter()
+        .position(|(count, _)| *count > 0)
+        .unwrap_or(parts.len() - 1);
+    parts[first..]
+        .iter()
+        .fold(String::new(), |mut text, (count, unit)| {
+            let _ = write!(text, "{count}{unit}");
+            text
+        })
 }
 
 /// A duration in Go's notation: `1.234ms`, `12µs`, `1h0m2.5s`, `0s`.
@@ -44,7 +49,11 @@ pub(super) fn go_duration(time: Duration) -> String {
         }
         _ => {
             let (hours, minutes) = (time.as_secs() / 3600, time.as_secs() / 60 % 60);
-            let seconds = format!("{}{}s", time.as_secs() % 60, fraction(nanos % 1_000_000_000, 9));
+            let seconds = format!(
+                "{}{}s",
+                time.as_secs() % 60,
+                fraction(nanos % 1_000_000_000, 9)
+            );
             match (hours, minutes) {
                 (0, 0) => seconds,
                 (0, _) => format!("{minutes}m{seconds}"),
@@ -118,7 +127,8 @@ mod tests {
         let mut expected = (1970, 1, 1);
         for day in 0..200_000 {
             assert_eq!(date(day), expected);
-            let (year, month, day): (u64, usize, u64) = (expected.0, expected.1 as usize, expected.2);
+            let (year, month, day): (u64, usize, u64) =
+                (expected.0, expected.1 as usize, expected.2);
             let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
             let length = lengths[month - 1] + u64::from(leap && month == 2);
             expected = match (day < length, month < 12) {

@@ -31,22 +31,49 @@ pub(super) fn healthz(params: Params<'_>) -> Result<HttpResponse, ParamError> {
     let details = params.bool("details")?;
     let asks = |name| params.text(name).is_some();
     let problem = if asks("stream") && !asks("account") {
-        Some((400, "error", "BAD_REQUEST", "\"account\" must not be empty when checking stream health"))
+        Some((
+            400,
+            "error",
+            "BAD_REQUEST",
+            "\"account\" must not be empty when checking stream health",
+        ))
     } else if asks("consumer") && !asks("stream") {
-        Some((400, "error", "BAD_REQUEST", "\"stream\" must not be empty when checking consumer health"))
+        Some((
+            400,
+            "error",
+            "BAD_REQUEST",
+            "\"stream\" must not be empty when checking consumer health",
+        ))
     } else if needs_jetstream {
         Some((503, "unavailable", "JETSTREAM", "JetStream not enabled"))
     } else {
         None
     };
     let (code, health) = match problem {
-        None => (200, Healthz { status: "ok", error: None, errors: Vec::new() }),
-        Some((code, status, kind, error)) if details => {
-            (code, Healthz { status, error: None, errors: vec![HealthError { kind, error }] })
-        }
-        Some((code, status, _, error)) => {
-            (code, Healthz { status, error: Some(error), errors: Vec::new() })
-        }
+        None => (
+            200,
+            Healthz {
+                status: "ok",
+                error: None,
+                errors: Vec::new(),
+            },
+        ),
+        Some((code, status, kind, error)) if details => (
+            code,
+            Healthz {
+                status,
+                error: None,
+                errors: vec![HealthError { kind, error }],
+            },
+        ),
+        Some((code, status, _, error)) => (
+            code,
+            Healthz {
+                status,
+                error: Some(error),
+                errors: Vec::new(),
+            },
+        ),
     };
     // Compact, unlike the others.
     let body = serde_json::to_vec(&health).unwrap_or_default();

@@ -16,7 +16,10 @@ impl Text {
     /// A family: its name behind the common prefix, its type, what it means, and its series as labels and values.
     fn family<V: Display>(&mut self, name: &str, kind: &str, help: &str, series: &[(&str, V)]) {
         let out = &mut self.0;
-        let _ = write!(out, "# HELP muster_broker_{name} {help}\n# TYPE muster_broker_{name} {kind}\n");
+        let _ = write!(
+            out,
+            "# HELP muster_broker_{name} {help}\n# TYPE muster_broker_{name} {kind}\n"
+        );
         for (labels, value) in series {
             let _ = writeln!(out, "muster_broker_{name}{labels} {value}");
         }
@@ -51,45 +54,128 @@ impl Monitor {
             .enumerate()
             .map(|(shard, counters)| (format!("{{shard=\"{shard}\"}}"), counters.connections))
             .collect();
-        let shards: Vec<(&str, u64)> = shards.iter().map(|(labels, open)| (labels.as_str(), *open)).collect();
-        text.family("shard_connections", "gauge", "Connections open now on one shard.", &shards);
+        let shards: Vec<(&str, u64)> = shards
+            .iter()
+            .map(|(labels, open)| (labels.as_str(), *open))
+            .collect();
+        text.family(
+            "shard_connections",
+            "gauge",
+            "Connections open now on one shard.",
+            &shards,
+        );
         let most = core.config.connections_max;
-        text.gauge("connections_max", most, "Connections this broker will hold.");
+        text.gauge(
+            "connections_max",
+            most,
+            "Connections this broker will hold.",
+        );
         let accepted = counters.connections_total;
-        text.counter("connections_accepted_total", accepted, "Connections accepted.");
+        text.counter(
+            "connections_accepted_total",
+            accepted,
+            "Connections accepted.",
+        );
         let refused = counters.connections_refused;
-        text.counter("connections_refused_total", refused, "Connections refused because the broker was full.");
-        text.gauge("subscriptions", self.subscriptions(), "Subscriptions held now.");
+        text.counter(
+            "connections_refused_total",
+            refused,
+            "Connections refused because the broker was full.",
+        );
+        text.gauge(
+            "subscriptions",
+            self.subscriptions(),
+            "Subscriptions held now.",
+        );
     }
 
     fn messages(&self, text: &mut Text) {
         let counters = self.broker.core().counters();
-        text.counter("in_msgs_total", counters.in_msgs, "Messages that clients published.");
-        text.counter("in_bytes_total", counters.in_bytes, "Bytes of headers and payload that clients published.");
-        text.counter("out_msgs_total", counters.out_msgs, "Messages delivered to clients.");
-        text.counter("out_bytes_total", counters.out_bytes, "Bytes of headers and payload delivered to clients.");
-        text.counter("unheard_msgs_total", counters.unheard_msgs, "Messages that nobody had subscribed to.");
+        text.counter(
+            "in_msgs_total",
+            counters.in_msgs,
+            "Messages that clients published.",
+        );
+        text.counter(
+            "in_bytes_total",
+            counters.in_bytes,
+            "Bytes of headers and payload that clients published.",
+        );
+        text.counter(
+            "out_msgs_total",
+            counters.out_msgs,
+            "Messages delivered to clients.",
+        );
+        text.counter(
+            "out_bytes_total",
+            counters.out_bytes,
+            "Bytes of headers and payload delivered to clients.",
+        );
+        text.counter(
+            "unheard_msgs_total",
+            counters.unheard_msgs,
+            "Messages that nobody had subscribed to.",
+        );
         let dropped = counters.dropped_msgs;
-        text.counter("dropped_msgs_total", dropped, "Deliveries given up because the receiver was being cut.");
+        text.counter(
+            "dropped_msgs_total",
+            dropped,
+            "Deliveries given up because the receiver was being cut.",
+        );
         let answers = counters.no_responders;
-        text.counter("no_responders_total", answers, "Requests answered with no responders.");
+        text.counter(
+            "no_responders_total",
+            answers,
+            "Requests answered with no responders.",
+        );
         let sliced = counters.sliced_fanouts;
-        text.counter("sliced_fanouts_total", sliced, "Messages delivered in more than one slice.");
-        text.counter("cache_hits_total", counters.cache_hits, "Subjects matched from a cache.");
-        text.counter("cache_misses_total", counters.cache_misses, "Subjects matched in the sublist.");
+        text.counter(
+            "sliced_fanouts_total",
+            sliced,
+            "Messages delivered in more than one slice.",
+        );
+        text.counter(
+            "cache_hits_total",
+            counters.cache_hits,
+            "Subjects matched from a cache.",
+        );
+        text.counter(
+            "cache_misses_total",
+            counters.cache_misses,
+            "Subjects matched in the sublist.",
+        );
     }
 
     fn back_pressure(&self, text: &mut Text) {
         let counters = self.broker.core().counters();
         let slow = [
-            ("{reason=\"pending_bytes\"}", counters.slow_consumers_pending),
-            ("{reason=\"write_deadline\"}", counters.slow_consumers_deadline),
+            (
+                "{reason=\"pending_bytes\"}",
+                counters.slow_consumers_pending,
+            ),
+            (
+                "{reason=\"write_deadline\"}",
+                counters.slow_consumers_deadline,
+            ),
         ];
-        text.family("slow_consumers_total", "counter", "Connections cut for reading too slowly.", &slow);
+        text.family(
+            "slow_consumers_total",
+            "counter",
+            "Connections cut for reading too slowly.",
+            &slow,
+        );
         let stale = counters.stale_connections;
-        text.counter("stale_connections_total", stale, "Connections closed for unanswered keep-alives.");
+        text.counter(
+            "stale_connections_total",
+            stale,
+            "Connections closed for unanswered keep-alives.",
+        );
         let held = counters.held_publishers;
-        text.counter("held_publishers_total", held, "Times a publisher was held until its one receiver had drained.");
+        text.counter(
+            "held_publishers_total",
+            held,
+            "Times a publisher was held until its one receiver had drained.",
+        );
         let seconds = Duration::from_micros(counters.held_us).as_secs_f64();
         text.counter("held_seconds_total", seconds, "Time publishers were held.");
         let stalled = counters.stalled_publishers;
@@ -103,18 +189,42 @@ impl Monitor {
     fn refusals(&self, text: &mut Text) {
         let counters = self.broker.core().counters();
         let errors = counters.protocol_errors;
-        text.counter("protocol_errors_total", errors, "Connections closed for a breach of the protocol.");
+        text.counter(
+            "protocol_errors_total",
+            errors,
+            "Connections closed for a breach of the protocol.",
+        );
         let failures = counters.auth_failures;
-        text.counter("auth_failures_total", failures, "Connections closed for credentials missing, wrong or late.");
-        text.counter("tls_failures_total", counters.tls_failures, "TLS handshakes that failed or were late.");
+        text.counter(
+            "auth_failures_total",
+            failures,
+            "Connections closed for credentials missing, wrong or late.",
+        );
+        text.counter(
+            "tls_failures_total",
+            counters.tls_failures,
+            "TLS handshakes that failed or were late.",
+        );
     }
 
     fn process(&self, text: &mut Text) {
         let usage = self.usage.sample().usage;
-        text.gauge("resident_bytes", usage.resident_bytes, "Resident memory of the process.");
+        text.gauge(
+            "resident_bytes",
+            usage.resident_bytes,
+            "Resident memory of the process.",
+        );
         let cpu = usage.cpu.as_secs_f64();
-        text.counter("cpu_seconds_total", cpu, "Processor time of the process, user and system.");
+        text.counter(
+            "cpu_seconds_total",
+            cpu,
+            "Processor time of the process, user and system.",
+        );
         let started = self.broker.started_unix().as_secs_f64();
-        text.gauge("start_time_seconds", started, "When the broker started, in seconds since the Unix epoch.");
+        text.gauge(
+            "start_time_seconds",
+            started,
+            "When the broker started, in seconds since the Unix epoch.",
+        );
     }
 }

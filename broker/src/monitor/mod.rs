@@ -53,7 +53,11 @@ pub fn serve(broker: Arc<Broker>, address: SocketAddr) -> io::Result<HttpServer>
         requests: std::array::from_fn(|_| AtomicU64::new(0)),
     });
     let handler = Arc::clone(&monitor);
-    let server = HttpServer::start(address, "monitor", Arc::new(move |request| handler.answer(request)))?;
+    let server = HttpServer::start(
+        address,
+        "monitor",
+        Arc::new(move |request| handler.answer(request)),
+    )?;
     let _ = monitor.address.set(server.address());
     Ok(server)
 }
@@ -74,8 +78,15 @@ enum Endpoint {
 }
 
 impl Endpoint {
-    const ALL: [Self; 7] =
-        [Self::Index, Self::Connz, Self::Healthz, Self::Metrics, Self::Routez, Self::Subsz, Self::Varz];
+    const ALL: [Self; 7] = [
+        Self::Index,
+        Self::Connz,
+        Self::Healthz,
+        Self::Metrics,
+        Self::Routez,
+        Self::Subsz,
+        Self::Varz,
+    ];
 
     fn path(self) -> &'static str {
         match self {
@@ -90,8 +101,14 @@ impl Endpoint {
     }
 
     fn at(path: &str) -> Option<Self> {
-        let path = if path == "/subscriptionsz" { "/subsz" } else { path };
-        Self::ALL.into_iter().find(|endpoint| endpoint.path() == path)
+        let path = if path == "/subscriptionsz" {
+            "/subsz"
+        } else {
+            path
+        };
+        Self::ALL
+            .into_iter()
+            .find(|endpoint| endpoint.path() == path)
     }
 
     fn about(self) -> &'static str {
@@ -138,8 +155,14 @@ impl Monitor {
 
     /// How often each path was asked for.
     fn request_counts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        let counts = self.requests.iter().map(|count| count.load(Ordering::Relaxed));
-        Endpoint::ALL.iter().map(|endpoint| endpoint.path()).zip(counts)
+        let counts = self
+            .requests
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed));
+        Endpoint::ALL
+            .iter()
+            .map(|endpoint| endpoint.path())
+            .zip(counts)
     }
 }
 
@@ -152,7 +175,10 @@ struct Moment {
 
 impl Moment {
     fn of(broker: &Broker) -> Self {
-        Self { now: broker.clock().now(), unix: unix_now() }
+        Self {
+            now: broker.clock().now(),
+            unix: unix_now(),
+        }
     }
 
     /// The wall-clock time of an earlier monotonic one.
@@ -163,7 +189,10 @@ impl Moment {
 
 /// Parts answers of all shards into those that came and the shards that gave none in time.
 fn heard<T>(answers: Vec<Option<T>>) -> (Vec<T>, Vec<usize>) {
-    let silent = answers.iter().enumerate().filter(|(_, answer)| answer.is_none());
+    let silent = answers
+        .iter()
+        .enumerate()
+        .filter(|(_, answer)| answer.is_none());
     let silent = silent.map(|(shard, _)| shard).collect();
     (answers.into_iter().flatten().collect(), silent)
 }
@@ -177,10 +206,13 @@ fn json<T: Serialize>(value: &T) -> HttpResponse {
 }
 
 fn index() -> String {
-    let rows = Endpoint::ALL.into_iter().filter(|endpoint| *endpoint != Endpoint::Index).map(|endpoint| {
-        let (path, about) = (endpoint.path(), endpoint.about());
-        format!("<dt><a href=\"{path}\">{path}</a></dt><dd>{about}</dd>\n")
-    });
+    let rows = Endpoint::ALL
+        .into_iter()
+        .filter(|endpoint| *endpoint != Endpoint::Index)
+        .map(|endpoint| {
+            let (path, about) = (endpoint.path(), endpoint.about());
+            format!("<dt><a href=\"{path}\">{path}</a></dt><dd>{about}</dd>\n")
+        });
     let rows: String = rows.collect();
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\"><title>muster broker</title></head>\n\
@@ -204,6 +236,9 @@ mod tests {
 
     #[test]
     fn silent_shards_are_named() {
-        assert_eq!(heard(vec![Some('a'), None, Some('c')]), (vec!['a', 'c'], vec![1]));
+        assert_eq!(
+            heard(vec![Some('a'), None, Some('c')]),
+            (vec!['a', 'c'], vec![1])
+        );
     }
 }

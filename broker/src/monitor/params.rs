@@ -23,12 +23,19 @@ pub(super) enum ParamError {
 impl fmt::Display for ParamError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Decode(kind, name, why) => write!(formatter, "Error decoding {kind} for '{name}': {why}"),
+            Self::Decode(kind, name, why) => {
+                write!(formatter, "Error decoding {kind} for '{name}': {why}")
+            }
             Self::State(state) => write!(formatter, "Error decoding state for {state}"),
             Self::Sort(sort) => write!(formatter, "invalid sorting option: {sort}"),
-            Self::ClosedOnly(sort) => write!(formatter, "sort by {sort} only valid on closed connections"),
+            Self::ClosedOnly(sort) => {
+                write!(formatter, "sort by {sort} only valid on closed connections")
+            }
             Self::TestSubject(subject) => {
-                write!(formatter, "invalid test subject, must be valid publish subject: {subject}")
+                write!(
+                    formatter,
+                    "invalid test subject, must be valid publish subject: {subject}"
+                )
             }
         }
     }
@@ -53,7 +60,9 @@ impl<'a> Params<'a> {
 
     pub(super) fn text(self, name: &str) -> Option<&'a str> {
         let found = self.0.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        found
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
     pub(super) fn bool(self, name: &'static str) -> Result<bool, ParamError> {
@@ -81,25 +90,45 @@ impl<'a> Params<'a> {
             // A sign is an error there, even a plus.
             let digits = text.bytes().all(|byte| byte.is_ascii_digit());
             let parsed = text.parse::<u64>().map_err(|error| error.kind().clone());
-            parsed.and_then(|number| if digits { Ok(number) } else { Err(IntErrorKind::InvalidDigit) }).map_err(
-                |kind| ParamError::Decode("uint64", name, go_error("ParseUint", text, &kind)),
-            )
+            parsed
+                .and_then(|number| {
+                    if digits {
+                        Ok(number)
+                    } else {
+                        Err(IntErrorKind::InvalidDigit)
+                    }
+                })
+                .map_err(|kind| {
+                    ParamError::Decode("uint64", name, go_error("ParseUint", text, &kind))
+                })
         };
         self.text(name).map_or(Ok(0), parse)
     }
 
     pub(super) fn subs(self) -> Result<Subs, ParamError> {
-        if self.text("subs").is_some_and(|text| text.eq_ignore_ascii_case("detail")) {
+        if self
+            .text("subs")
+            .is_some_and(|text| text.eq_ignore_ascii_case("detail"))
+        {
             return Ok(Subs::Detail);
         }
-        Ok(if self.bool("subs")? { Subs::Subjects } else { Subs::Omit })
+        Ok(if self.bool("subs")? {
+            Subs::Subjects
+        } else {
+            Subs::Omit
+        })
     }
 
     /// Offset and limit; a limit that is not positive is the default one.
     pub(super) fn page(self) -> Result<Page, ParamError> {
         let offset = usize::try_from(self.int("offset")?).unwrap_or(0);
-        let limit = usize::try_from(self.int("limit")?).ok().filter(|limit| *limit > 0);
-        Ok(Page { offset, limit: limit.unwrap_or(LIMIT) })
+        let limit = usize::try_from(self.int("limit")?)
+            .ok()
+            .filter(|limit| *limit > 0);
+        Ok(Page {
+            offset,
+            limit: limit.unwrap_or(LIMIT),
+        })
     }
 }
 
@@ -132,15 +161,25 @@ fn go_error(function: &str, text: &str, kind: &IntErrorKind) -> String {
 mod tests {
     use super::*;
 
-    fn with<T>(value: &str, read: impl Fn(Params<'_>) -> Result<T, ParamError>) -> Result<T, String> {
-        let query = [("other".to_owned(), "x".to_owned()), ("a".to_owned(), value.to_owned())];
+    fn with<T>(
+        value: &str,
+        read: impl Fn(Params<'_>) -> Result<T, ParamError>,
+    ) -> Result<T, String> {
+        let query = [
+            ("other".to_owned(), "x".to_owned()),
+            ("a".to_owned(), value.to_owned()),
+        ];
         read(Params::new(&query)).map_err(|error| error.to_string())
     }
 
     #[test]
     fn booleans() {
         for (text, expected) in [("", false), ("1", true), ("True", true), ("F", false)] {
-            assert_eq!(with(text, |params| params.bool("a")), Ok(expected), "{text}");
+            assert_eq!(
+                with(text, |params| params.bool("a")),
+                Ok(expected),
+                "{text}"
+            );
         }
         assert_eq!(
             with("xx", |params| params.bool("a")).unwrap_err(),
@@ -151,14 +190,18 @@ mod tests {
     #[test]
     fn numbers() {
         assert_eq!(with("-3", |params| params.int("a")), Ok(-3));
-        assert_eq!(with("18446744073709551615", |params| params.uint("a")), Ok(u64::MAX));
+        assert_eq!(
+            with("18446744073709551615", |params| params.uint("a")),
+            Ok(u64::MAX)
+        );
         assert_eq!(
             with("99999999999999999999", |params| params.int("a")).unwrap_err(),
             "Error decoding int for 'a': strconv.Atoi: parsing \"99999999999999999999\": value out of range"
         );
         for text in ["-1", "+1", "x", "1 "] {
-            let expected =
-                format!("Error decoding uint64 for 'a': strconv.ParseUint: parsing {text:?}: invalid syntax");
+            let expected = format!(
+                "Error decoding uint64 for 'a': strconv.ParseUint: parsing {text:?}: invalid syntax"
+            );
             assert_eq!(with(text, |params| params.uint("a")).unwrap_err(), expected);
         }
     }
@@ -166,7 +209,10 @@ mod tests {
     #[test]
     fn pages() {
         let page = |offset: &str, limit: &str| {
-            let query = [("offset".to_owned(), offset.to_owned()), ("limit".to_owned(), limit.to_owned())];
+            let query = [
+                ("offset".to_owned(), offset.to_owned()),
+                ("limit".to_owned(), limit.to_owned()),
+            ];
             let page = Params::new(&query).page().unwrap();
             (page.offset, page.limit)
         };

@@ -53,24 +53,31 @@ pub(super) fn subsz(broker: &Broker, params: Params<'_>) -> Result<Subsz, ParamE
     }
     let core = broker.core();
     let acc = params.text("acc");
-    let accounts: Vec<&Account> =
-        core.accounts().iter().filter(|account| acc.is_none_or(|acc| *account.name == *acc)).collect();
-    let stats = accounts.iter().fold(SublistStats::default(), |sum, account| {
-        let stats = account.sublist.stats();
-        SublistStats {
-            subscriptions: sum.subscriptions + stats.subscriptions,
-            inserts: sum.inserts + stats.inserts,
-            removes: sum.removes + stats.removes,
-            ..sum
-        }
-    });
+    let accounts: Vec<&Account> = core
+        .accounts()
+        .iter()
+        .filter(|account| acc.is_none_or(|acc| *account.name == *acc))
+        .collect();
+    let stats = accounts
+        .iter()
+        .fold(SublistStats::default(), |sum, account| {
+            let stats = account.sublist.stats();
+            SublistStats {
+                subscriptions: sum.subscriptions + stats.subscriptions,
+                inserts: sum.inserts + stats.inserts,
+                removes: sum.removes + stats.removes,
+                ..sum
+            }
+        });
     let (caches, mut silent) = heard(broker.ask(|core: &ShardCore, _| core.cache_figures()));
     let list = wanted.then(|| list(broker, &accounts, page, test, &mut silent));
-    let caches = caches.into_iter().fold(CacheFigures::default(), |sum, cache| CacheFigures {
-        subjects: sum.subjects + cache.subjects,
-        fanout_max: sum.fanout_max.max(cache.fanout_max),
-        fanout_sum: sum.fanout_sum + cache.fanout_sum,
-    });
+    let caches = caches
+        .into_iter()
+        .fold(CacheFigures::default(), |sum, cache| CacheFigures {
+            subjects: sum.subjects + cache.subjects,
+            fanout_max: sum.fanout_max.max(cache.fanout_max),
+            fanout_sum: sum.fanout_sum + cache.fanout_sum,
+        });
     let counters = core.counters();
     let looked_up = counters.cache_hits + counters.cache_misses;
     Ok(Subsz {
@@ -105,7 +112,11 @@ fn list(
     for account in accounts {
         let mut members = Vec::new();
         // The sublist counts every member it shows, so it can page only where none is passed over.
-        let most = if test.is_some() { usize::MAX } else { skip.saturating_add(left) };
+        let most = if test.is_some() {
+            usize::MAX
+        } else {
+            skip.saturating_add(left)
+        };
         account.sublist.for_each(0, most, &mut |filter, _, member| {
             let reached = test.is_none_or(|test| subject::matches(filter, test.as_bytes()));
             if !reached || left == 0 {
@@ -120,7 +131,10 @@ fn list(
         });
         for members in members.chunks(LOOKED_UP_AT_ONCE) {
             let subs = look_up(broker, members, silent);
-            found.extend(subs.into_iter().map(|(cid, sub)| SubDetail::new(&account.name, cid.0, sub)));
+            found.extend(
+                subs.into_iter()
+                    .map(|(cid, sub)| SubDetail::new(&account.name, cid.0, sub)),
+            );
         }
     }
     found
@@ -143,7 +157,11 @@ fn look_up(broker: &Broker, members: &[Member], silent: &mut Vec<usize>) -> Vec<
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 fn count(count: usize) -> u64 {

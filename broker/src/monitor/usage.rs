@@ -24,7 +24,10 @@ pub(super) struct UsageSampler(Mutex<(Instant, Sample)>);
 
 impl UsageSampler {
     pub(super) fn new() -> Self {
-        let sample = Sample { usage: usage(None).unwrap_or_default(), cpu_percent: 0.0 };
+        let sample = Sample {
+            usage: usage(None).unwrap_or_default(),
+            cpu_percent: 0.0,
+        };
         Self(Mutex::new((Instant::now(), sample)))
     }
 

@@ -134,7 +134,9 @@ impl Monitor {
             max_subscriptions: config.subscriptions_max,
             ping_interval: config.ping_interval,
             ping_max: config.pings_out_max,
-            http_host: address.map(|address| address.ip().to_string()).unwrap_or_default(),
+            http_host: address
+                .map(|address| address.ip().to_string())
+                .unwrap_or_default(),
             http_port: address.map_or(0, |address| address.port()),
             http_base_path: "",
             https_port: 0,
@@ -177,15 +179,26 @@ impl Monitor {
             http_req_stats: self.request_counts().collect(),
             config_load_time: started,
             config_digest: "",
-            slow_consumer_stats: ByKind { clients: counters.slow_consumers(), ..ByKind::default() },
-            stale_connection_stats: ByKind { clients: counters.stale_connections, ..ByKind::default() },
+            slow_consumer_stats: ByKind {
+                clients: counters.slow_consumers(),
+                ..ByKind::default()
+            },
+            stale_connection_stats: ByKind {
+                clients: counters.stale_connections,
+                ..ByKind::default()
+            },
             disk_io_wait_stats: DiskWaits::default(),
         }
     }
 
     /// Subscriptions of all accounts. Each stripe of a sublist is read-locked for as long as it takes to copy three numbers.
     pub(super) fn subscriptions(&self) -> u64 {
-        self.broker.core().accounts().iter().map(|account| account.sublist.stats().subscriptions).sum()
+        self.broker
+            .core()
+            .accounts()
+            .iter()
+            .map(|account| account.sublist.stats().subscriptions)
+            .sum()
     }
 }
 

@@ -212,6 +212,12 @@ impl Collector {
         }
     }
 
+    /// Whether it is the window that ends it, and not the last moment.
+    #[must_use]
+    pub fn ends_by_window(&self) -> bool {
+        self.deadline() < self.limit
+    }
+
     /// Puts the last moment off, while the request is still being sent.
     pub fn extend(&mut self, limit: Duration) {
         self.limit = self.limit.max(limit);

@@ -64,11 +64,12 @@ pub(super) enum Stage {
     Subscribing {
         /// The flush that confirms it.
         flush: u64,
+        confirmed: bool,
         give_up: Duration,
     },
     /// Messages are being handed to the connection.
     Publishing {
-        /// The transport, once it is built.
+        /// The transport.
         payload: Vec<u8>,
         /// How many messages are dealt with.
         next: usize,
@@ -116,7 +117,7 @@ impl Job {
         Ok(Self {
             id,
             sid,
-            stage: Stage::Subscribing { flush, give_up },
+            stage: Stage::Subscribing { flush, confirmed: false, give_up },
             links_lost: 0,
             agent: plan.agent,
             body: plan.body,
@@ -137,10 +138,8 @@ impl Job {
 
     /// The broker has dealt with everything up to this flush.
     pub(super) fn handle_flushed(&mut self, number: u64) {
-        if let Stage::Subscribing { flush, .. } = self.stage
-            && number >= flush
-        {
-            self.stage = Stage::Publishing { payload: Vec::new(), next: 0, again: Duration::ZERO };
+        if let Stage::Subscribing { flush, confirmed, .. } = &mut self.stage {
+            *confirmed |= number >= *flush;
         }
     }
 
@@ -174,20 +173,21 @@ impl Job {
         at: Moment,
         tell: &mut impl FnMut(FleetEvent),
     ) -> Option<End> {
-        match self.stage {
-            Stage::Subscribing { give_up, .. } => {
-                if at.now < give_up {
-                    return None;
+        if let Stage::Subscribing { confirmed, give_up, .. } = self.stage {
+            // Confirmed and lost again: the next connection has the subscription before anything is published on it.
+            if confirmed && client.state() == State::Ready {
+                if let Err(error) = self.begin_publishing(client, caller, at) {
+                    return Some(End::Failed(Failure::Build(error)));
                 }
+            } else if at.now >= give_up {
                 let waited = at.now.saturating_sub(self.begun.now);
                 return Some(End::Failed(Failure::NotConnected { waited, last: None }));
+            } else {
+                return None;
             }
-            Stage::Publishing { .. } => {
-                if let Err(failure) = self.publish(client, caller, at, tell) {
-                    return Some(End::Failed(failure));
-                }
-            }
-            Stage::Collecting => {}
+        }
+        if let Err(error) = self.publish(client, caller, at, tell) {
+            return Some(End::Failed(Failure::Publish(error)));
         }
         let received = self.collector.received();
         if mem::replace(&mut self.progress_told, received) != received {
@@ -196,10 +196,8 @@ impl Job {
         if matches!(self.stage, Stage::Collecting) && self.collector.is_complete() {
             return Some(End::Over(Ended::Complete));
         }
-        let deadline = self.collector.deadline();
-        (at.now >= deadline).then(|| {
-            let by_window = deadline < self.begun.now + self.timeout
-                || self.publish_began.is_some_and(|began| deadline < began + self.timeout);
+        (at.now >= self.collector.deadline()).then(|| {
+            let by_window = self.collector.ends_by_window();
             End::Over(if by_window { Ended::Window } else { Ended::Deadline })
         })
     }
@@ -242,6 +240,22 @@ impl Job {
         }
     }
 
+    fn begin_publishing(
+        &mut self,
+        client: &ClientCore,
+        caller: &Caller,
+        at: Moment,
+    ) -> Result<(), BuildError> {
+        let broker = client.connected_server();
+        let broker = broker.map_or_else(|| "unknown".to_owned(), |addr| format!("nats://{addr}"));
+        let parts = RequestParts { agent: &self.agent, body: &self.body, filter: &self.filter };
+        let payload = encode_request(caller, &parts, self.id, at.unix, &broker)?;
+        self.collector.mark_sent(at.now);
+        self.publish_began = Some(at.now);
+        self.stage = Stage::Publishing { payload, next: 0, again: at.now };
+        Ok(())
+    }
+
     /// Hands messages to the connection until its output is full or all are handed over.
     fn publish(
         &mut self,
@@ -249,21 +263,12 @@ impl Job {
         caller: &Caller,
         at: Moment,
         tell: &mut impl FnMut(FleetEvent),
-    ) -> Result<(), Failure> {
+    ) -> Result<(), PublishError> {
         let Stage::Publishing { payload, next, again } = &mut self.stage else { return Ok(()) };
         *again = at.now + SLICE_INTERVAL;
         if client.state() != State::Ready {
             // Not into the reconnect buffer: it is small, and what it can not hold would be lost unnoticed.
             return Ok(());
-        }
-        if payload.is_empty() {
-            let broker = client.connected_server();
-            let broker = broker.map_or_else(|| "unknown".to_owned(), |addr| format!("nats://{addr}"));
-            let parts = RequestParts { agent: &self.agent, body: &self.body, filter: &self.filter };
-            *payload = encode_request(caller, &parts, self.id, at.unix, &broker)
-                .map_err(Failure::Build)?;
-            self.publish_began = Some(at.now);
-            self.collector.mark_sent(at.now);
         }
         self.collector.extend(at.now + self.timeout);
         let messages = match self.addressing {
@@ -283,7 +288,7 @@ impl Job {
                 Ok(()) => {}
                 // One bad name does not keep the others from being asked; its node is named as missing.
                 Err(PublishError::BadSubject) => self.unsent += 1,
-                Err(error) => return Err(Failure::Publish(error)),
+                Err(error) => return Err(error),
             }
         }
         if *next == messages {
@@ -365,11 +370,5 @@ impl Plan {
             is_rpc: true,
             aggregates: rpc.aggregates,
         })
-    }
-}
-
-impl From<BuildError> for StartError {
-    fn from(error: BuildError) -> Self {
-        Self::Build(error)
     }
 }

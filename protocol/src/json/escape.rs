@@ -1,5 +1,7 @@
 //! Writing JSON strings the way Go's default encoder does.
 
+use super::swar::{below, equal, equal_under, first, word};
+
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// What a byte needs when it stands in a string.
@@ -44,37 +46,72 @@ pub fn write_string(out: &mut Vec<u8>, text: &str) {
 }
 
 /// Appends `bytes` escaped, without quotes.
+///
+/// Eight bytes are written blindly and then counted up to the first that needs an escape; `end` is what counts.
 fn escape_into(out: &mut Vec<u8>, bytes: &[u8]) {
-    let mut run_start = 0;
+    let mut end = out.len();
     let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let class = CLASSES[usize::from(byte)];
-        if class == Class::Plain {
-            at += 1;
-            continue;
+    while at < bytes.len() {
+        if out.len() < end + 8 {
+            out.resize(end + 8 + (bytes.len() - at) * 5 / 4, 0);
         }
-        if class == Class::MaybeLineSeparator && !is_line_separator(&bytes[at..]) {
-            at += 1;
-            continue;
-        }
-        out.extend_from_slice(&bytes[run_start..at]);
-        match class {
-            Class::Short(letter) => out.extend_from_slice(&[b'\\', letter]),
-            Class::MaybeLineSeparator => {
-                out.extend_from_slice(b"\\u202");
-                out.push(HEX[usize::from(bytes[at + 2] & 0xf)]);
-                at += 2;
-            }
-            Class::Unicode | Class::Plain => {
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 0xf)]);
+        if let Some(chunk) = bytes.get(at..at + 8) {
+            out[end..end + 8].copy_from_slice(chunk);
+            let hits = suspects(word(chunk));
+            let plain = if hits == 0 { 8 } else { first(hits) };
+            at += plain;
+            end += plain;
+            if plain == 8 {
+                continue;
             }
         }
-        at += 1;
-        run_start = at;
+        let (escape, len, consumed) = escape(&bytes[at..]);
+        if out.len() < end + 8 {
+            out.resize(end + 8, 0);
+        }
+        out[end..end + 8].copy_from_slice(&escape);
+        end += len;
+        at += consumed;
     }
-    out.extend_from_slice(&bytes[run_start..]);
+    out.truncate(end);
+}
+
+/// Flags bytes whose class may not be plain.
+const fn suspects(word: u64) -> u64 {
+    // The quote and the ampersand differ in one bit, and so do the angle brackets.
+    below(word, 0x20)
+        | equal_under(word, 0x04, b'"' | 0x04)
+        | equal_under(word, 0x02, b'<' | 0x02)
+        | equal(word, b'\\')
+        | equal(word, 0xe2)
+}
+
+/// How the first character (or byte of a plain one) is written: the text in up to eight bytes, its length, and how many
+/// bytes it stands for.
+fn escape(bytes: &[u8]) -> ([u8; 8], usize, usize) {
+    let byte = bytes[0];
+    match CLASSES[usize::from(byte)] {
+        Class::Short(letter) => ([b'\\', letter, 0, 0, 0, 0, 0, 0], 2, 1),
+        Class::Unicode => (
+            unicode([b'0', b'0', HEX[usize::from(byte >> 4)], low(byte)]),
+            6,
+            1,
+        ),
+        Class::MaybeLineSeparator if is_line_separator(bytes) => {
+            (unicode([b'2', b'0', b'2', low(bytes[2])]), 6, 3)
+        }
+        Class::Plain | Class::MaybeLineSeparator => ([byte, 0, 0, 0, 0, 0, 0, 0], 1, 1),
+    }
+}
+
+const fn unicode(digits: [u8; 4]) -> [u8; 8] {
+    [
+        b'\\', b'u', digits[0], digits[1], digits[2], digits[3], 0, 0,
+    ]
+}
+
+fn low(byte: u8) -> u8 {
+    HEX[usize::from(byte & 0xf)]
 }
 
 fn is_line_separator(bytes: &[u8]) -> bool {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::DEPTH_MAX;
+use super::swar::{below, equal, first, word};
 
 /// Why a text is not JSON, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,26 +69,24 @@ impl<'a> RawStr<'a> {
     /// The string's value, borrowed when nothing is escaped.
     pub(crate) fn to_cow(self) -> Cow<'a, str> {
         if self.escaped {
-            let mut text = String::with_capacity(self.raw.len());
+            let mut text = Vec::new();
             unescape(self.raw, &mut text);
-            Cow::Owned(text)
+            Cow::Owned(String::from_utf8(text).expect(STAYS_UTF8))
         } else {
             Cow::Borrowed(self.raw)
         }
     }
 
     /// The string's value: the span itself where nothing is escaped, else built in `buffer`, whose content is replaced.
-    pub(crate) fn unescape_in<'b>(self, buffer: &'b mut String) -> &'b str
+    pub(crate) fn unescape_in<'b>(self, buffer: &'b mut Vec<u8>) -> &'b str
     where
         'a: 'b,
     {
         if !self.escaped {
             return self.raw;
         }
-        buffer.clear();
-        buffer.reserve(self.raw.len());
         unescape(self.raw, buffer);
-        buffer
+        std::str::from_utf8(buffer).expect(STAYS_UTF8)
     }
 
     /// No character at all.
@@ -95,6 +94,8 @@ impl<'a> RawStr<'a> {
         self.raw.is_empty()
     }
 }
+
+const STAYS_UTF8: &str = "text stays utf-8 when escapes become whole characters";
 
 /// A cursor over one document. Methods consume what they name, white space before it included.
 #[derive(Debug, Clone)]
@@ -162,15 +163,17 @@ impl<'a> Reader<'a> {
         let bytes = self.text.as_bytes();
         let mut escaped = false;
         loop {
-            self.at += plain_len(&bytes[self.at..]);
-            match self.current() {
-                None => return Err(self.error(JsonProblem::Truncated)),
-                Some(b'"') => break,
+            match bytes.get(self.at) {
                 Some(b'\\') => {
                     escaped = true;
                     self.escape()?;
                 }
-                Some(byte) => return Err(self.error(JsonProblem::ControlCharacter(byte))),
+                Some(b'"') => break,
+                Some(&byte) if byte < 0x20 => {
+                    return Err(self.error(JsonProblem::ControlCharacter(byte)));
+                }
+                Some(_) => self.at += 1 + plain_len(&bytes[self.at + 1..]),
+                None => return Err(self.error(JsonProblem::Truncated)),
             }
         }
         let raw = &self.text[start..self.at];
@@ -350,24 +353,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How many bytes from the start need no attention: neither quote, backslash nor control character.
-///
-/// Eight at a time: for each word the usual "has a zero byte" trick, once for each byte value sought. A borrow can flag
-/// a byte above a true hit, never below it, so the lowest flag is exact.
+/// How many bytes from the start need no attention: neither quote, backslash nor control character. Eight at a time.
 fn plain_len(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
     let mut len = 0;
     for chunk in bytes.chunks_exact(8) {
-        let word = u64::from_le_bytes(chunk.try_into().expect("a chunk of eight is eight bytes"));
-        let quote = word ^ (ONES * b'"' as u64);
-        let backslash = word ^ (ONES * b'\\' as u64);
-        let hits = (word.wrapping_sub(ONES * 0x20) & !word)
-            | (quote.wrapping_sub(ONES) & !quote)
-            | (backslash.wrapping_sub(ONES) & !backslash);
-        let hits = hits & HIGHS;
+        let word = word(chunk);
+        let hits = below(word, 0x20) | equal(word, b'"') | equal(word, b'\\');
         if hits != 0 {
-            return len + hits.trailing_zeros() as usize / 8;
+            return len + first(hits);
         }
         len += 8;
     }
@@ -377,47 +370,76 @@ fn plain_len(bytes: &[u8]) -> usize {
         .count()
 }
 
-/// Appends the value of a checked string span to `out`.
-fn unescape(raw: &str, out: &mut String) {
-    let mut rest = raw;
-    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
-        out.push_str(&rest[..at]);
-        let escape = rest.as_bytes()[at + 1];
-        rest = &rest[at + 2..];
-        out.push(match escape {
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => unescape_unicode(&mut rest),
-            literal => char::from(literal),
-        });
+/// What the letter after a backslash stands for; `u` has its own rule.
+const ESCAPES: [u8; 256] = {
+    let mut table = [0; 256];
+    table[b'"' as usize] = b'"';
+    table[b'\\' as usize] = b'\\';
+    table[b'/' as usize] = b'/';
+    table[b'b' as usize] = 0x08;
+    table[b'f' as usize] = 0x0c;
+    table[b'n' as usize] = b'\n';
+    table[b'r' as usize] = b'\r';
+    table[b't' as usize] = b'\t';
+    table
+};
+
+/// Replaces the content of `out` by the value of a checked string span.
+///
+/// Eight bytes are copied blindly and then counted up to the first backslash. No escape is longer undone than done, so
+/// the writing end never passes the reading end, and room for the span and one word more always suffices.
+fn unescape(raw: &str, out: &mut Vec<u8>) {
+    let bytes = raw.as_bytes();
+    out.clear();
+    out.resize(bytes.len() + 8, 0);
+    let (mut read, mut written) = (0, 0);
+    while read < bytes.len() {
+        if bytes[read] == b'\\' {
+            let letter = bytes[read + 1];
+            if letter == b'u' {
+                let (character, len) = unescape_unicode(&bytes[read..]);
+                written += character.encode_utf8(&mut out[written..]).len();
+                read += len;
+            } else {
+                out[written] = ESCAPES[usize::from(letter)];
+                written += 1;
+                read += 2;
+            }
+        } else if let Some(chunk) = bytes.get(read..read + 8) {
+            out[written..written + 8].copy_from_slice(chunk);
+            let hits = equal(word(chunk), b'\\');
+            let plain = if hits == 0 { 8 } else { first(hits) };
+            read += plain;
+            written += plain;
+        } else {
+            out[written] = bytes[read];
+            read += 1;
+            written += 1;
+        }
     }
-    out.push_str(rest);
+    out.truncate(written);
 }
 
-/// The character of a `\u` escape whose first two bytes are consumed; takes a second escape if the two are a pair.
-fn unescape_unicode(rest: &mut &str) -> char {
-    let first = take_hex(rest);
-    if let Some(character) = char::from_u32(first) {
-        return character;
+/// The character of the `\u` escape at the start of `bytes`, and its length: twelve bytes if two escapes are a pair.
+fn unescape_unicode(bytes: &[u8]) -> (char, usize) {
+    let code = hex(&bytes[2..6]);
+    if let Some(character) = char::from_u32(code) {
+        return (character, 6);
     }
-    let low = rest
-        .strip_prefix("\\u")
-        .map(|mut after| (take_hex(&mut after), after));
-    if let Some((low @ 0xdc00..=0xdfff, after)) = low
-        && first < 0xdc00
+    if code < 0xdc00
+        && let Some([b'\\', b'u', digits @ ..]) = bytes.get(6..12)
+        && let low @ 0xdc00..=0xdfff = hex(digits)
+        && let Some(character) = char::from_u32(0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00))
     {
-        *rest = after;
-        let code = 0x10000 + ((first - 0xd800) << 10) + (low - 0xdc00);
-        return char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+        return (character, 12);
     }
-    char::REPLACEMENT_CHARACTER
+    (char::REPLACEMENT_CHARACTER, 6)
 }
 
-fn take_hex(rest: &mut &str) -> u32 {
-    let (digits, after) = rest.split_at(4);
-    *rest = after;
-    u32::from_str_radix(digits, 16).expect("the reader checked the four digits")
+/// Value of hex digits the reader has checked; other bytes, which only stand behind what was no escape, spoil it.
+fn hex(digits: &[u8]) -> u32 {
+    digits.iter().fold(0, |value, &digit| {
+        let digit = char::from(digit).to_digit(16).unwrap_or(0);
+        value << 4 | digit
+    })
 }

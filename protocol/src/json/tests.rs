@@ -78,7 +78,7 @@ fn nesting_is_bounded() {
 fn unescaped(text: &str) -> String {
     let mut reader = Reader::from_text(text);
     let raw = reader.string().unwrap();
-    let mut buffer = String::from("old");
+    let mut buffer = b"old".to_vec();
     assert_eq!(raw.to_cow(), raw.unescape_in(&mut buffer));
     raw.to_cow().into_owned()
 }

@@ -6,7 +6,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::head::{self, Head, HeadError};
-use super::{HEAD_MAX, HEAD_TIME, Handler, HttpResponse, IDLE_TIME, Method, WRITE_STEP, WRITE_TIME};
+use super::{
+    HEAD_MAX, HEAD_TIME, Handler, HttpResponse, IDLE_TIME, Method, WRITE_STEP, WRITE_TIME,
+};
 
 /// Bytes of a refused request that are read away, and the time for it.
 const LINGER_BYTES: usize = 64 * 1024;
@@ -29,7 +31,10 @@ impl From<io::Error> for End {
 /// Serves a connection. `turn` learns whether it is idle between requests and says whether it may go on.
 pub(super) fn serve(stream: &TcpStream, handler: &Handler, turn: &mut dyn FnMut(bool) -> bool) {
     let _ = stream.set_nodelay(true);
-    let mut input = Input { stream, bytes: Vec::new() };
+    let mut input = Input {
+        stream,
+        bytes: Vec::new(),
+    };
     loop {
         match input.read_head() {
             Ok(head) => {
@@ -54,7 +59,10 @@ pub(super) fn serve(stream: &TcpStream, handler: &Handler, turn: &mut dyn FnMut(
 
 fn answer(handler: &Handler, head: &Head) -> HttpResponse {
     catch_unwind(AssertUnwindSafe(|| handler(&head.request))).unwrap_or_else(|_| {
-        tracing::error!(path = head.request.path, "a defect was caught while a request was answered");
+        tracing::error!(
+            path = head.request.path,
+            "a defect was caught while a request was answered"
+        );
         HttpResponse::text(500, reason(500))
     })
 }
@@ -99,7 +107,8 @@ impl Input<'_> {
                     self.bytes.extend_from_slice(&buffer[..len]);
                     return true;
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted && Instant::now() < deadline => {}
+                Err(error)
+                    if error.kind() == io::ErrorKind::Interrupted && Instant::now() < deadline => {}
                 Err(_) => return false,
             }
         }
@@ -107,7 +116,12 @@ impl Input<'_> {
 }
 
 /// Writes an answer; with `whole` its body too.
-fn write(stream: &TcpStream, response: &HttpResponse, whole: bool, keep_alive: bool) -> io::Result<()> {
+fn write(
+    stream: &TcpStream,
+    response: &HttpResponse,
+    whole: bool,
+    keep_alive: bool,
+) -> io::Result<()> {
     let mut head = format!(
         "HTTP/1.1 {} {}\r\nContent-Type: {}\r\nContent-Length: {}\r\nAccess-Control-Allow-Origin: *\r\n",
         response.status,

@@ -54,21 +54,29 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Option<Head>, HeadError> {
     let (path, query) = split_target(request.path.unwrap_or("/"));
     let header = |name: &str| {
         let mut headers = request.headers.iter();
-        headers.find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value)
+        headers
+            .find(|header| header.name.eq_ignore_ascii_case(name))
+            .map(|header| header.value)
     };
     let close = header("connection").is_some_and(|value| has_token(value, b"close"));
     // A body is never read, so what follows it cannot be told from it.
     let body = header("transfer-encoding").is_some()
         || header("content-length").is_some_and(|length| length != b"0");
     Ok(Some(Head {
-        request: HttpRequest { method, path, query },
+        request: HttpRequest {
+            method,
+            path,
+            query,
+        },
         len,
         keep_alive: request.version == Some(1) && !close && !body,
     }))
 }
 
 fn has_token(value: &[u8], token: &[u8]) -> bool {
-    value.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token))
+    value
+        .split(|byte| *byte == b',')
+        .any(|part| part.trim_ascii().eq_ignore_ascii_case(token))
 }
 
 /// Path and query of a target; one in absolute form loses scheme and authority.
@@ -81,10 +89,13 @@ fn split_target(target: &str) -> (String, Vec<(String, String)>) {
         _ => target,
     };
     let (path, query) = origin.split_once('?').unwrap_or((origin, ""));
-    let pairs = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode(name, true), decode(value, true))
-    });
+    let pairs = query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode(name, true), decode(value, true))
+        });
     (decode(path, false), pairs.collect())
 }
 
@@ -94,14 +105,21 @@ fn decode(text: &str, plus_is_blank: bool) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
-        let digits = bytes.get(at + 1..at + 3).filter(|_| byte == b'%').and_then(hex);
+        let digits = bytes
+            .get(at + 1..at + 3)
+            .filter(|_| byte == b'%')
+            .and_then(hex);
         match digits {
             Some(decoded) => {
                 out.push(decoded);
                 at += 3;
             }
             None => {
-                out.push(if plus_is_blank && byte == b'+' { b' ' } else { byte });
+                out.push(if plus_is_blank && byte == b'+' {
+                    b' '
+                } else {
+                    byte
+                });
                 at += 1;
             }
         }
@@ -133,7 +151,10 @@ mod tests {
         assert_eq!(head.len, text.len());
         assert_eq!(head.request.path, "/connz");
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        assert_eq!(head.request.query, [pair("subs", "1"), pair("sort", "idle")]);
+        assert_eq!(
+            head.request.query,
+            [pair("subs", "1"), pair("sort", "idle")]
+        );
         assert!(head.keep_alive);
     }
 
@@ -152,8 +173,15 @@ mod tests {
         ];
         for (target, path, query) in table {
             let (found, pairs) = split_target(target);
-            let pairs: Vec<_> = pairs.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
-            assert_eq!((found.as_str(), pairs.as_slice()), (*path, *query), "{target}");
+            let pairs: Vec<_> = pairs
+                .iter()
+                .map(|(a, b)| (a.as_str(), b.as_str()))
+                .collect();
+            assert_eq!(
+                (found.as_str(), pairs.as_slice()),
+                (*path, *query),
+                "{target}"
+            );
         }
     }
 
@@ -169,7 +197,10 @@ mod tests {
     fn what_is_refused() {
         assert_eq!(parse(b"POST / HTTP/1.1\r\n\r\n"), Err(HeadError::Method));
         assert_eq!(parse(b"\x16\x03\x01\x02"), Err(HeadError::Malformed));
-        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(HEADERS_MAX + 1));
+        let many = format!(
+            "GET / HTTP/1.1\r\n{}\r\n",
+            "a: b\r\n".repeat(HEADERS_MAX + 1)
+        );
         assert_eq!(parse(many.as_bytes()), Err(HeadError::TooLarge));
     }
 }

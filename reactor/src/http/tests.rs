@@ -7,7 +7,12 @@ use std::sync::Arc;
 use super::*;
 
 fn start(handler: impl Fn(&HttpRequest) -> HttpResponse + Send + Sync + 'static) -> HttpServer {
-    HttpServer::start(SocketAddr::from(([127, 0, 0, 1], 0)), "http", Arc::new(handler)).unwrap()
+    HttpServer::start(
+        SocketAddr::from(([127, 0, 0, 1], 0)),
+        "http",
+        Arc::new(handler),
+    )
+    .unwrap()
 }
 
 fn echo() -> HttpServer {
@@ -19,7 +24,9 @@ struct Client(BufReader<TcpStream>);
 impl Client {
     fn new(server: &HttpServer) -> Self {
         let stream = TcpStream::connect(server.address()).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
         Self(BufReader::new(stream))
     }
 
@@ -31,10 +38,24 @@ impl Client {
     fn receive(&mut self, with_body: bool) -> (String, String) {
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
-            assert_ne!(self.0.read_line(&mut head).unwrap(), 0, "the end came in a head: {head:?}");
+            assert_ne!(
+                self.0.read_line(&mut head).unwrap(),
+                0,
+                "the end came in a head: {head:?}"
+            );
         }
-        let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap();
-        let mut body = vec![0; if with_body { length.parse().unwrap() } else { 0 }];
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "))
+            .unwrap();
+        let mut body = vec![
+            0;
+            if with_body {
+                length.parse().unwrap()
+            } else {
+                0
+            }
+        ];
         self.0.read_exact(&mut body).unwrap();
         (head, String::from_utf8(body).unwrap())
     }
@@ -51,7 +72,10 @@ fn a_connection_serves_several_requests() {
     for path in ["/a", "/b?c=d"] {
         client.send(&format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
         let (head, body) = client.receive(true);
-        assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && body.starts_with(&path[..2]), "{body}");
+        assert!(
+            head.starts_with("HTTP/1.1 200 OK\r\n") && body.starts_with(&path[..2]),
+            "{body}"
+        );
     }
     // Pipelined, the last one ends the connection.
     client.send("GET /1 HTTP/1.1\r\n\r\nHEAD /22 HTTP/1.1\r\n\r\nGET /3 HTTP/1.0\r\n\r\n");
@@ -106,13 +130,18 @@ fn idle_connections_give_way() {
         assert_eq!(client.receive(true).1, "/ []");
         kept.push(client);
     }
-    assert!(begun.elapsed() < HEAD_TIME, "somebody waited for an idle connection");
+    assert!(
+        begun.elapsed() < HEAD_TIME,
+        "somebody waited for an idle connection"
+    );
     assert!(kept[0].is_ended());
 }
 
 #[test]
 fn a_large_answer_arrives_whole() {
-    let body: String = (0..400_000).map(|number| format!("{number:07}\n")).collect();
+    let body: String = (0..400_000)
+        .map(|number| format!("{number:07}\n"))
+        .collect();
     let answer = body.clone();
     let server = start(move |_| HttpResponse::text(200, answer.clone()));
     let mut client = Client::new(&server);

@@ -18,7 +18,12 @@ impl Discovery {
     #[must_use]
     pub fn new() -> Self {
         let ddl = Ddl::builtin(rpc::DISCOVERY_AGENT).expect("discovery has a builtin ddl");
-        Self { metadata: Metadata { provider: String::new(), ..ddl.metadata.clone() } }
+        Self {
+            metadata: Metadata {
+                provider: String::new(),
+                ..ddl.metadata.clone()
+            },
+        }
     }
 }
 

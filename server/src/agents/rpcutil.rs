@@ -34,7 +34,9 @@ pub struct Rpcutil {
 /// The agent.
 #[must_use]
 pub fn rpcutil() -> Rpc<Rpcutil> {
-    Rpc::new(Rpcutil { ddl: Ddl::builtin("rpcutil").expect("rpcutil has a builtin ddl") })
+    Rpc::new(Rpcutil {
+        ddl: Ddl::builtin("rpcutil").expect("rpcutil has a builtin ddl"),
+    })
 }
 
 impl RpcAgent for Rpcutil {
@@ -78,11 +80,19 @@ fn agent_inventory(host: &HostView<'_>) -> RpcOutcome {
             "" => members,
             provider => members.text("provider", provider),
         };
-        let members = if metadata.service { members.boolean("service", true) } else { members };
+        let members = if metadata.service {
+            members.boolean("service", true)
+        } else {
+            members
+        };
         members.finish()
     });
     let agents = agents.collect::<Vec<_>>().join(",");
-    RpcOutcome::ok(Members::new().raw("agents", &format!("[{agents}]")).finish())
+    RpcOutcome::ok(
+        Members::new()
+            .raw("agents", &format!("[{agents}]"))
+            .finish(),
+    )
 }
 
 fn collective_info(host: &HostView<'_>) -> RpcOutcome {
@@ -119,7 +129,10 @@ fn daemon_stats(host: &HostView<'_>) -> RpcOutcome {
 fn get_config_item(item: &str, host: &HostView<'_>) -> RpcOutcome {
     match host.setup.options().config_items.get(item) {
         Some(value) => RpcOutcome::ok(
-            Members::new().text("item", item).raw("value", &value.to_string()).finish(),
+            Members::new()
+                .text("item", item)
+                .raw("value", &value.to_string())
+                .finish(),
         ),
         None => RpcOutcome::failed(
             StatusCode::Aborted,
@@ -173,12 +186,20 @@ fn choria_data(host: &HostView<'_>) -> String {
 fn get_fact(fact: &str, host: &HostView<'_>) -> RpcOutcome {
     let value = host.facts.get(fact);
     let value = value.as_deref().unwrap_or("null");
-    RpcOutcome::ok(Members::new().text("fact", fact).raw("value", value).finish())
+    RpcOutcome::ok(
+        Members::new()
+            .text("fact", fact)
+            .raw("value", value)
+            .finish(),
+    )
 }
 
 fn get_facts(facts: &str, host: &HostView<'_>) -> RpcOutcome {
-    let names: BTreeSet<_> =
-        facts.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let names: BTreeSet<_> = facts
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect();
     let values = names.into_iter().fold(Members::new(), |values, name| {
         values.raw(name, host.facts.get(name).as_deref().unwrap_or("null"))
     });

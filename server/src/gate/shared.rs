@@ -85,7 +85,12 @@ impl Gate for VerifyShared {
         // Outside the lock: two threads may verify the same payload, and neither waits for the other.
         self.misses.fetch_add(1, Ordering::Relaxed);
         let outcome = open(&self.security, payload, unix).map(Arc::new);
-        let entry = Entry { hash, unix_secs, payload: payload.into(), outcome: outcome.clone() };
+        let entry = Entry {
+            hash,
+            unix_secs,
+            payload: payload.into(),
+            outcome: outcome.clone(),
+        };
         self.cache.lock().insert(entry);
         outcome
     }
@@ -112,7 +117,9 @@ impl Cache {
         self.bytes += entry.payload.len();
         self.entries.push_back(entry);
         while self.entries.len() > CACHED_REQUESTS_MAX || self.bytes > CACHED_BYTES_MAX {
-            let Some(oldest) = self.entries.pop_front() else { break };
+            let Some(oldest) = self.entries.pop_front() else {
+                break;
+            };
             self.bytes -= oldest.payload.len();
         }
     }

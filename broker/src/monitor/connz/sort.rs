@@ -75,7 +75,11 @@ impl Sort {
             (Self::Reason, Some(reason)) => reason.text(),
             _ => "",
         };
-        Rank { figure, text, cid: info.cid.0 }
+        Rank {
+            figure,
+            text,
+            cid: info.cid.0,
+        }
     }
 }
 
@@ -95,7 +99,10 @@ mod tests {
     fn info(cid: u64) -> ConnInfo {
         ConnInfo {
             cid: Cid(cid),
-            key: Key { index: 0, generation: 0 },
+            key: Key {
+                index: 0,
+                generation: 0,
+            },
             peer: SocketAddr::from(([127, 0, 0, 1], 1)),
             started: Duration::from_secs(cid),
             last_activity: Duration::from_secs(100 - cid),
@@ -150,7 +157,16 @@ mod tests {
         check("reason", some(), &[3, 2, 1]);
         check("uptime", some(), &[3, 1, 2]);
         check("idle", some(), &[2, 3, 1]);
-        for name in ["subs", "pending", "msgs_to", "msgs_from", "bytes_to", "bytes_from", "rtt", "stop"] {
+        for name in [
+            "subs",
+            "pending",
+            "msgs_to",
+            "msgs_from",
+            "bytes_to",
+            "bytes_from",
+            "rtt",
+            "stop",
+        ] {
             check(name, some(), &[2, 1, 3]);
         }
     }
@@ -158,6 +174,17 @@ mod tests {
     #[test]
     fn equal_figures_go_by_cid() {
         check("subs", vec![info(2), info(3), info(1)], &[1, 2, 3]);
-        check("idle", vec![info(2), ConnInfo { cid: Cid(9), ..info(2) }, info(1)], &[2, 9, 1]);
+        check(
+            "idle",
+            vec![
+                info(2),
+                ConnInfo {
+                    cid: Cid(9),
+                    ..info(2)
+                },
+                info(1),
+            ],
+            &[2, 9, 1],
+        );
     }
 }

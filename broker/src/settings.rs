@@ -1,0 +1,161 @@
+//! The fleet's `key = value` file as a broker's configuration.
+
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use muster_broker_core::config::{CoreConfig, Credentials};
+use muster_reactor::tls::TlsFiles;
+use muster_settings::{Reader, Settings, SettingsErrors};
+
+use crate::config::{BrokerConfig, CLIENT_PORT, CONNECTIONS_MAX};
+use crate::tls::TlsSetting;
+
+/// Payloads above this are refused as a setting: one message would be an eighth of what may wait for a connection.
+const PAYLOAD_MAX: usize = 8 << 20;
+
+impl BrokerConfig {
+    /// Reads the keys that concern the broker. `read` reads the TLS files.
+    ///
+    /// # Errors
+    /// Every problem found, with file and line.
+    pub fn from_settings(
+        settings: &Settings,
+        read: impl Fn(&Path) -> io::Result<String>,
+    ) -> Result<Self, SettingsErrors> {
+        let mut reader = settings.reader();
+        if !reader.bool("plugin.choria.broker_network", true) {
+            reader.problem("plugin.choria.broker_network", "leaves no broker feature enabled");
+        }
+        let address = ip(&mut reader, "plugin.choria.network.listen_address", Ipv6Addr::UNSPECIFIED.into());
+        let port = reader.u16("plugin.choria.network.client_port", CLIENT_PORT);
+        let monitor_address = ip(&mut reader, "plugin.choria.stats_address", [127, 0, 0, 1].into());
+        let monitor_port = reader.u16("plugin.choria.stats_port", 0);
+        let config = Self {
+            listen: SocketAddr::new(address, port),
+            monitor: (monitor_port != 0).then(|| SocketAddr::new(monitor_address, monitor_port)),
+            shards: shards(&mut reader),
+            tls: tls(&mut reader, read),
+            server_name: reader.opt_string("identity"),
+            core: core(&mut reader),
+        };
+        reader.finish()?;
+        Ok(config)
+    }
+}
+
+fn ip(reader: &mut Reader<'_>, key: &str, default: IpAddr) -> IpAddr {
+    let parsed = reader.parsed(key, |text| {
+        text.trim_matches(['[', ']']).parse().map_err(|_| "is not an IP address")
+    });
+    parsed.unwrap_or(default)
+}
+
+fn shards(reader: &mut Reader<'_>) -> Option<u16> {
+    let shards = reader.whole("plugin.choria.network.shards", 0, 0..=64);
+    (shards != 0).then_some(shards)
+}
+
+fn core(reader: &mut Reader<'_>) -> CoreConfig {
+    let defaults = CoreConfig::default();
+    let network = |key: &str| format!("plugin.choria.network.{key}");
+    let mut core = CoreConfig {
+        connections_max: reader.u64_in(
+            &network("max_connections"),
+            CONNECTIONS_MAX,
+            1..=10_000_000,
+        ),
+        subscriptions_max: reader.usize(&network("max_subscriptions"), 0),
+        pending_max: reader.u64(&network("max_pending"), defaults.pending_max),
+        write_deadline: reader.duration(&network("write_deadline"), defaults.write_deadline),
+        tls_timeout: reader.duration(&network("tls_timeout"), defaults.tls_timeout),
+        auth_timeout: reader.duration_in(
+            &network("auth_timeout"),
+            defaults.auth_timeout,
+            Duration::from_millis(1)..=Duration::from_secs(60),
+        ),
+        ping_interval: reader.duration(&network("ping_interval"), defaults.ping_interval),
+        credentials: reader.opt_string(&network("token")).map(|token| Credentials::Token(token.into())),
+        ..defaults
+    };
+    core.limits.payload_max =
+        reader.whole(&network("max_payload"), core.limits.payload_max, 1..=PAYLOAD_MAX);
+    if core.limits.payload_max as u64 > core.pending_max {
+        let text = format!("is less than {}, which is {}", network("max_payload"), core.limits.payload_max);
+        reader.problem(&network("max_pending"), text);
+    }
+    core
+}
+
+fn tls(reader: &mut Reader<'_>, read: impl Fn(&Path) -> io::Result<String>) -> TlsSetting {
+    const CERT: &str = "plugin.security.file.certificate";
+    const KEY: &str = "plugin.security.file.key";
+    const CA: &str = "plugin.security.file.ca";
+    let mut file = |key: &str| {
+        let path = reader.opt_path(key)?;
+        match read(&path) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                reader.problem(key, format!("cannot be read: {error}"));
+                None
+            }
+        }
+    };
+    let (cert, key, ca) = (file(CERT), file(KEY), file(CA));
+    let asked = [CERT, KEY, CA].into_iter().filter(|key| reader.has(key)).count();
+    let (Some(cert), Some(key)) = (&cert, &key) else {
+        if asked > 0 && !(reader.has(CERT) && reader.has(KEY)) {
+            let present = if reader.has(CERT) { CERT } else if reader.has(KEY) { KEY } else { CA };
+            reader.problem(present, format!("is of use only with both {CERT} and {KEY}"));
+        }
+        return TlsSetting::default();
+    };
+    let files = TlsFiles { cert, key, ca: ca.as_deref() };
+    let setting = if ca.is_some() { TlsSetting::mutual(&files) } else { TlsSetting::server(&files) };
+    setting.unwrap_or_else(|error| {
+        reader.problem(CERT, format!("and its key and CA are of no use: {error}"));
+        TlsSetting::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_broker_core::config::TlsOffer;
+
+    fn read(text: &str) -> Result<BrokerConfig, String> {
+        let settings = Settings::parse(text, "broker.conf");
+        let result = BrokerConfig::from_settings(&settings, |_| Err(io::ErrorKind::NotFound.into()));
+        result.map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn the_seeds_broker_file_is_understood() {
+        let config = read(
+            "identity = choria1.example.net\nlogfile = /var/log/choria.log\n\n\
+             plugin.choria.stats_address = ::\nplugin.choria.stats_port = 8222\n\
+             plugin.choria.network.listen_address = ::\nplugin.choria.network.client_port = 4222\n\
+             plugin.choria.network.peer_port = 4223\n",
+        )
+        .unwrap();
+        assert_eq!(config.listen.to_string(), "[::]:4222");
+        assert_eq!(config.monitor.map(|address| address.to_string()).as_deref(), Some("[::]:8222"));
+        assert_eq!(config.tls.offer, TlsOffer::Off);
+        assert_eq!(config.core.connections_max, CONNECTIONS_MAX);
+    }
+
+    #[test]
+    fn every_problem_is_named_with_its_line() {
+        let text = read(
+            "plugin.choria.network.client_port = 70000\n\
+             plugin.choria.network.listen_address = nowhere\n\
+             plugin.choria.network.max_pending = 10\n\
+             plugin.security.file.certificate = /no/such.pem\n",
+        )
+        .unwrap_err();
+        for wanted in ["broker.conf:1", "70000", "broker.conf:2", "nowhere", "broker.conf:3", "broker.conf:4"] {
+            assert!(text.contains(wanted), "{wanted} in {text}");
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! The checked configuration of a node daemon, from the fleet's `key = value` files.
+//!
+//! Every problem is reported, with file and line. What is not supported yet is a problem where going on would be less
+//! safe than the file asks for, and a warning otherwise. No file but the settings is looked at here.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use muster_client::nats::ServerAddr;
+use muster_protocol::request::TTL_MIN;
+use muster_protocol::security::{DEFAULT_ALLOW, DEFAULT_PRIVILEGED};
+use muster_settings::{Reader, Settings, SettingsErrors};
+use serde_json::Value;
+
+use crate::setup::{Authorisation, TTL_MAX_DEFAULT, is_subject_part};
+
+/// Where the fleet's configuration management leaves the classes.
+const CLASSES_FILE: &str = "/opt/puppetlabs/puppet/cache/state/classes.txt";
+/// The broker of a fleet that configures none.
+const SERVER_DEFAULT: &str = "puppet:4222";
+/// Values of keys with one of these words in them are told to nobody.
+const SECRET_WORDS: [&str; 7] = [
+    "pass",
+    "token",
+    "seed",
+    "secret",
+    "credential",
+    "private",
+    "file.key",
+];
+
+/// What the command line and the host say beside the files.
+#[derive(Debug, Clone, Default)]
+pub struct NodeFlags {
+    /// Connect in clear.
+    pub disable_tls: bool,
+    /// **Dangerous**: believe every request, whoever sent it.
+    pub insecure: bool,
+    /// The host's name, the identity where none is configured.
+    pub hostname: Option<String>,
+    /// The configuration file's name, as told to callers.
+    pub config_file: String,
+}
+
+/// Where the log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Nowhere.
+    Discard,
+    /// The standard output.
+    Stdout,
+    /// The standard error.
+    Stderr,
+    /// A file, appended to.
+    File(PathBuf),
+}
+
+/// The files of the security provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecurityFiles {
+    /// The node's certificate, in PEM; for TLS only.
+    pub certificate: PathBuf,
+    /// Its key, in PEM; for TLS only.
+    pub key: PathBuf,
+    /// The trusted authorities, a PEM bundle.
+    pub ca: PathBuf,
+}
+
+/// A node daemon's configuration.
+#[derive(Clone)]
+pub struct NodeConfig {
+    /// The node's name.
+    pub identity: String,
+    /// The collectives it is in.
+    pub collectives: Vec<String>,
+    /// The one it is mainly in.
+    pub main_collective: String,
+    /// The brokers.
+    pub servers: Vec<ServerAddr>,
+    /// User and password for the broker.
+    pub credentials: Option<(String, String)>,
+    /// Whether the connection is encrypted.
+    pub tls: bool,
+    /// **Dangerous**: every request is believed.
+    pub insecure: bool,
+    /// The files of the security provider; empty paths where the flags make them needless.
+    pub security: SecurityFiles,
+    /// Patterns of the names that may call.
+    pub allow: Vec<String>,
+    /// Patterns of the names that may call for others.
+    pub privileged: Vec<String>,
+    /// Who may call RPC agents.
+    pub authorise: Authorisation,
+    /// Files with facts, later ones over earlier ones.
+    pub facts_files: Vec<PathBuf>,
+    /// The file with classes.
+    pub classes_file: PathBuf,
+    /// `debug`, `info`, `warn`, `error` or `fatal`.
+    pub log_level: &'static str,
+    /// Where the log goes.
+    pub log_target: LogTarget,
+    /// The longest time to live that is honoured, in seconds.
+    pub ttl_max: i64,
+    /// The configuration file's name.
+    pub config_file: String,
+    /// What callers may ask of the configuration, secrets left out.
+    pub config_items: BTreeMap<String, Value>,
+    /// What the user should know, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl NodeConfig {
+    /// Checks settings.
+    ///
+    /// # Errors
+    /// Every problem, with its place.
+    pub fn from_settings(settings: &Settings, flags: &NodeFlags) -> Result<Self, SettingsErrors> {
+        let mut reader = settings.reader();
+        let mut warnings = Vec::new();
+        let identity = read_identity(&mut reader, flags);
+        let (collectives, main_collective) = read_collectives(&mut reader);
+        let servers = read_servers(&mut reader, &mut warnings);
+        let credentials = read_credentials(&mut reader);
+        let security = read_security(&mut reader, flags);
+        let authorise = read_authorisation(&mut reader, &mut warnings);
+        let (log_level, log_target) = read_log(&mut reader);
+        let ttl: i64 = reader.whole("ttl", 60, TTL_MIN..=TTL_MAX_DEFAULT);
+        let mut config = Self {
+            allow: reader.list("plugin.choria.security.certname_whitelist", &DEFAULT_ALLOW),
+            privileged: reader.list(
+                "plugin.choria.security.privileged_users",
+                &DEFAULT_PRIVILEGED,
+            ),
+            facts_files: reader.path_list("plugin.yaml"),
+            classes_file: reader.path("classesfile", CLASSES_FILE),
+            identity,
+            collectives,
+            main_collective,
+            servers,
+            credentials,
+            tls: !flags.disable_tls,
+            insecure: flags.insecure,
+            security,
+            authorise,
+            log_level,
+            log_target,
+            ttl_max: TTL_MAX_DEFAULT,
+            config_file: flags.config_file.clone(),
+            config_items: BTreeMap::new(),
+            warnings,
+        };
+        reader.finish()?;
+        if config.insecure {
+            let warning =
+                "requests are not checked: anybody who reaches the broker commands this node";
+            config.warnings.push(warning.to_owned());
+        }
+        config.config_items = config_items(&config, settings, ttl);
+        Ok(config)
+    }
+}
+
+fn read_identity(reader: &mut Reader<'_>, flags: &NodeFlags) -> String {
+    let configured = reader.opt_string("identity");
+    let Some(identity) = configured.or_else(|| flags.hostname.clone()) else {
+        reader.problem(
+            "identity",
+            "is needed and not set, and the host has no name",
+        );
+        return String::new();
+    };
+    if !is_subject_part(&identity) {
+        reader.problem(
+            "identity",
+            format!("{identity:?} cannot be part of a subject"),
+        );
+    }
+    identity
+}
+
+fn read_collectives(reader: &mut Reader<'_>) -> (Vec<String>, String) {
+    let collectives = reader.list("collectives", &["mcollective"]);
+    if collectives.is_empty() {
+        reader.problem("collectives", "names none, and a node must be in one");
+    }
+    for collective in collectives.iter().filter(|name| !is_subject_part(name)) {
+        reader.problem(
+            "collectives",
+            format!("holds {collective:?}, which cannot be part of a subject"),
+        );
+    }
+    let first = collectives.first().cloned().unwrap_or_default();
+    let main = reader.opt_string("main_collective").unwrap_or(first);
+    if !collectives.is_empty() && !collectives.contains(&main) {
+        reader.problem("main_collective", "is none of the collectives");
+    }
+    (collectives, main)
+}
+
+fn read_servers(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Vec<ServerAddr> {
+    const KEY: &str = "plugin.choria.middleware_hosts";
+    let use_srv = reader.bool("plugin.choria.use_srv", true);
+    let hosts = reader.list(KEY, &[]);
+    if hosts.is_empty() && use_srv {
+        warnings.push(format!(
+            "plugin.choria.use_srv is not supported; {SERVER_DEFAULT} is used"
+        ));
+    }
+    if hosts.is_empty() {
+        return vec![ServerAddr::parse(SERVER_DEFAULT).expect("a test reads the default")];
+    }
+    let mut servers = Vec::new();
+    for host in &hosts {
+        match ServerAddr::parse(host) {
+            Ok(server) => servers.push(server),
+            Err(error) => reader.problem(KEY, format!("is no list of brokers: {error}")),
+        }
+    }
+    servers
+}
+
+fn read_credentials(reader: &mut Reader<'_>) -> Option<(String, String)> {
+    let user = reader.opt_string("plugin.nats.user");
+    let pass = reader.opt_string("plugin.nats.pass");
+    match (user, pass) {
+        (Some(user), pass) => Some((user, pass.unwrap_or_default())),
+        (None, Some(_)) => {
+            reader.problem(
+                "plugin.nats.user",
+                "is needed with plugin.nats.pass and not set",
+            );
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+fn read_security(reader: &mut Reader<'_>, flags: &NodeFlags) -> SecurityFiles {
+    const PROVIDER: &str = "plugin.security.provider";
+    let keys_needed = !flags.disable_tls;
+    let ca_needed = keys_needed || !flags.insecure;
+    let provider = reader.string(PROVIDER, "puppet");
+    if ca_needed && provider != "file" {
+        reader.problem(PROVIDER, "is not supported, only the provider file is");
+    }
+    let mut path = |key: &str, needed: bool| {
+        let path = reader.opt_path(key);
+        if needed && path.is_none() {
+            reader.problem(key, "is needed and not set");
+        }
+        path.unwrap_or_default()
+    };
+    SecurityFiles {
+        certificate: path("plugin.security.file.certificate", keys_needed),
+        key: path("plugin.security.file.key", keys_needed),
+        ca: path("plugin.security.file.ca", ca_needed),
+    }
+}
+
+fn read_authorisation(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Authorisation {
+    if !reader.bool("rpcauthorization", true) {
+        return Authorisation::AllowAll;
+    }
+    let warning = "rpcauthorization is on and policies are not supported: every RPC call is denied";
+    warnings.push(warning.to_owned());
+    Authorisation::DenyAll
+}
+
+fn read_log(reader: &mut Reader<'_>) -> (&'static str, LogTarget) {
+    let level = reader.one_of(
+        "loglevel",
+        "info",
+        &["debug", "info", "warn", "error", "fatal"],
+    );
+    let target = match &*reader.string("logfile", "stdout") {
+        "discard" => LogTarget::Discard,
+        "stdout" | "" => LogTarget::Stdout,
+        "stderr" => LogTarget::Stderr,
+        _ => LogTarget::File(reader.path("logfile", "")),
+    };
+    (level, target)
+}
+
+/// The lines of the files as they stand, and the settings a node goes by with their types.
+fn config_items(config: &NodeConfig, settings: &Settings, ttl: i64) -> BTreeMap<String, Value> {
+    let is_secret = |key: &str| SECRET_WORDS.iter().any(|word| key.contains(word));
+    let mut items: BTreeMap<String, Value> = settings
+        .entries()
+        .iter()
+        .filter(|entry| !is_secret(entry.key()))
+        .map(|entry| (entry.key().to_owned(), Value::from(entry.value())))
+        .collect();
+    let servers: Vec<_> = config.servers.iter().map(ToString::to_string).collect();
+    let facts: Vec<_> = config
+        .facts_files
+        .iter()
+        .map(|path| path.to_string_lossy())
+        .collect();
+    let typed = [
+        ("identity", Value::from(config.identity.as_str())),
+        ("collectives", Value::from(config.collectives.clone())),
+        (
+            "main_collective",
+            Value::from(config.main_collective.as_str()),
+        ),
+        ("plugin.choria.middleware_hosts", Value::from(servers)),
+        (
+            "plugin.choria.security.certname_whitelist",
+            Value::from(config.allow.clone()),
+        ),
+        (
+            "plugin.choria.security.privileged_users",
+            Value::from(config.privileged.clone()),
+        ),
+        ("plugin.yaml", facts.into_iter().collect()),
+        (
+            "classesfile",
+            Value::from(config.classes_file.to_string_lossy()),
+        ),
+        (
+            "rpcauthorization",
+            Value::from(config.authorise == Authorisation::DenyAll),
+        ),
+        ("loglevel", Value::from(config.log_level)),
+        ("ttl", Value::from(ttl)),
+    ];
+    items.extend(typed.map(|(key, value)| (key.to_owned(), value)));
+    items
+}
+
+/// Leaves the credentials out.
+impl std::fmt::Debug for NodeConfig {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeConfig")
+            .field("identity", &self.identity)
+            .field("collectives", &self.collectives)
+            .field("servers", &self.servers)
+            .field("tls", &self.tls)
+            .field("insecure", &self.insecure)
+            .field("security", &self.security)
+            .field("authorise", &self.authorise)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "identity = node1.example.net
+collectives = mcollective, eu
+plugin.choria.middleware_hosts = broker1:4222, nats://broker2:4223
+plugin.choria.use_srv = false
+plugin.security.provider = file
+plugin.security.file.certificate = /etc/c.pem
+plugin.security.file.key = /etc/k.pem
+plugin.security.file.ca = /etc/ca.pem
+plugin.yaml = /etc/a.yaml:/etc/b.json
+plugin.nats.user = u
+plugin.nats.pass = hunter2
+rpcauthorization = 0
+logfile = /var/log/x.log
+ttl = 90
+own.key = v
+";
+
+    fn read(text: &str, flags: &NodeFlags) -> Result<NodeConfig, SettingsErrors> {
+        NodeConfig::from_settings(&Settings::parse(text, "server.conf"), flags)
+    }
+
+    #[test]
+    fn every_key_is_read() {
+        let config = read(FILE, &NodeFlags::default()).unwrap();
+        assert_eq!(config.identity, "node1.example.net");
+        assert_eq!(config.collectives, ["mcollective", "eu"]);
+        assert_eq!(config.main_collective, "mcollective");
+        assert_eq!(config.servers.len(), 2);
+        assert_eq!(config.security.ca, PathBuf::from("/etc/ca.pem"));
+        assert_eq!(config.facts_files.len(), 2);
+        assert_eq!(config.authorise, Authorisation::AllowAll);
+        assert_eq!(config.allow, DEFAULT_ALLOW);
+        assert_eq!(config.log_target, LogTarget::File("/var/log/x.log".into()));
+        assert!(config.tls && !config.insecure);
+        assert_eq!(config.warnings, [""; 0]);
+        assert_eq!(
+            config.config_items["collectives"],
+            serde_json::json!(["mcollective", "eu"])
+        );
+        assert_eq!(config.config_items["ttl"], 90);
+        assert_eq!(config.config_items["own.key"], "v");
+        assert!(!config.config_items.contains_key("plugin.nats.pass"));
+        assert!(!config.config_items.contains_key("plugin.security.file.key"));
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn every_problem_is_reported_with_its_place() {
+        let text = "identity = a b
+collectives = x, y >
+main_collective = z
+plugin.choria.middleware_hosts = broker1
+plugin.security.provider = puppet
+loglevel = loud
+ttl = 5
+";
+        let errors = read(text, &NodeFlags::default()).unwrap_err().to_string();
+        for expected in [
+            "server.conf:1: identity",
+            "server.conf:2: collectives",
+            "server.conf:3: main_collective",
+            "server.conf:4: plugin.choria.middleware_hosts",
+            "server.conf:5: plugin.security.provider",
+            "server.conf:6: loglevel",
+            "server.conf:7: ttl",
+            "plugin.security.file.ca is needed and not set",
+            "plugin.security.file.key is needed and not set",
+        ] {
+            assert!(errors.contains(expected), "{expected} in\n{errors}");
+        }
+    }
+
+    #[test]
+    fn flags_make_files_needless_and_are_warned_of() {
+        let flags = NodeFlags {
+            disable_tls: true,
+            insecure: true,
+            hostname: Some("host1".to_owned()),
+            ..NodeFlags::default()
+        };
+        let config = read("", &flags).unwrap();
+        assert_eq!(config.identity, "host1");
+        assert_eq!(config.authorise, Authorisation::DenyAll);
+        assert_eq!(config.servers[0].to_string(), "puppet:4222");
+        assert_eq!(config.warnings.len(), 3, "{:?}", config.warnings);
+        let flags = NodeFlags {
+            insecure: false,
+            ..flags
+        };
+        let errors = read("", &flags).unwrap_err();
+        assert_eq!(errors.errors().len(), 2, "{errors}");
+    }
+}

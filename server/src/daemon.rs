@@ -1,0 +1,366 @@
+//! The node as a process: files, clocks and the driver around one [`Node`].
+//!
+//! Facts and classes are read again when their files have changed. That is looked at when something arrives, at most
+//! once a second, so an idle node touches no file.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use muster_client::Moment;
+use muster_client::driver::{Driver, DriverOptions, Endpoint};
+use muster_client::nats::{ClientConfig, ClientCore, ProtocolError, TlsMode};
+use muster_protocol::security::{RequestSecurity, SecurityError, TrustPolicy, Verifier};
+use muster_reactor::clock::{Clock, random_seed, unix_now};
+use muster_reactor::process::cores;
+use muster_reactor::rustls::ClientConfig as TlsConfig;
+use muster_reactor::tls::{ServerVerification, TlsConfigError, client_config};
+use muster_reactor::wake::Wake;
+use tracing::{info, warn};
+
+use crate::classes::parse_classes;
+use crate::config::NodeConfig;
+use crate::endpoint::NodeEndpoint;
+use crate::facts::{Facts, FactsFormat};
+use crate::gate::VerifyEach;
+use crate::node::{Node, NodeScratch};
+use crate::setup::{NodeOptions, NodeSetup, SetupError};
+
+/// The longest the loop sleeps; a stop is noticed at once by its wake.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// How often files are looked at, at most.
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// How long the last output may take on its way out when the daemon stops.
+const FAREWELL_MAX: Duration = Duration::from_secs(2);
+/// Requests a daemon remembers to have acted on: 64 KiB.
+const REPLAY_MAX: usize = 4096;
+
+/// Ends a running daemon from another thread.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    requested: Arc<AtomicBool>,
+    wake: Wake,
+}
+
+/// Why a daemon does not start, or does not go on.
+#[derive(Debug)]
+pub enum RunError {
+    /// A file cannot be read.
+    File(PathBuf, io::Error),
+    /// The trusted authorities or the patterns of names cannot be used.
+    Security(SecurityError),
+    /// The certificate, key or authorities cannot be used for TLS.
+    Tls(TlsConfigError),
+    /// The names in the configuration do not go together.
+    Setup(SetupError),
+    /// The operating system refuses something.
+    System(io::Error),
+}
+
+impl Stop {
+    /// A stop not yet requested.
+    ///
+    /// # Errors
+    /// The operating system gives no event descriptor.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            requested: Arc::default(),
+            wake: Wake::new()?,
+        })
+    }
+
+    /// Asks the daemon to end.
+    pub fn request(&self) {
+        self.requested.store(true, Ordering::Release);
+        self.wake.wake();
+    }
+
+    /// Whether the daemon was asked to end.
+    #[must_use]
+    pub fn is_requested(&self) -> bool {
+        self.requested.load(Ordering::Acquire)
+    }
+}
+
+/// Runs a node until it is stopped. A broker that cannot be reached is tried again for ever.
+///
+/// # Errors
+/// A file of the configuration cannot be used, or the operating system refuses something.
+pub fn run(config: &NodeConfig, stop: &Stop) -> Result<(), RunError> {
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    let clock = Clock::start();
+    let tls = config.tls.then(|| tls_config(config)).transpose()?;
+    let setup = Arc::new(NodeSetup::new(node_options(config)?)?);
+    let mut sources = Sources::new(config);
+    let (facts, classes) = (sources.read_facts(), sources.read_classes());
+    let client = Arc::new(broker_config(config));
+    let identity = config.identity.as_str();
+    let seed = random_seed();
+    let node = Node::new(setup, identity, facts, classes, client, seed, clock.now());
+    let endpoint = NodeEndpoint::new(node, tls);
+    let options = DriverOptions::default();
+    let mut driver = Driver::new(clock, options, NodeScratch::new(), Some(stop.wake.clone()))?;
+    let index = driver.add(Daemon { endpoint, sources }, None);
+    info!(
+        identity,
+        version = env!("CARGO_PKG_VERSION"),
+        "node started"
+    );
+    while !stop.is_requested() {
+        driver.turn(WAIT_MAX)?;
+    }
+    let end = clock.now() + FAREWELL_MAX;
+    while driver.with(index, |daemon, _, _| !daemon.client().output().is_empty()) {
+        let left = end.saturating_sub(clock.now());
+        if left.is_zero() {
+            break;
+        }
+        driver.turn(left)?;
+    }
+    driver.with(index, |daemon, _, _| daemon.client().close());
+    info!(identity, "node stopped");
+    Ok(())
+}
+
+fn node_options(config: &NodeConfig) -> Result<NodeOptions, RunError> {
+    let security = if config.insecure {
+        RequestSecurity::InsecureAcceptAll
+    } else {
+        RequestSecurity::X509(Box::new(Verifier::new(TrustPolicy {
+            roots_pem: read(&config.security.ca)?,
+            allow: config.allow.clone(),
+            privileged: config.privileged.clone(),
+        })?))
+    };
+    Ok(NodeOptions {
+        collectives: config.collectives.clone(),
+        main_collective: config.main_collective.clone(),
+        authorise: config.authorise,
+        ttl_max: config.ttl_max,
+        replay_max: REPLAY_MAX,
+        config_items: config.config_items.clone(),
+        config_file: config.config_file.clone(),
+        pid: std::process::id(),
+        cpus: u32::try_from(cores()).unwrap_or(u32::MAX),
+        start_unix: i64::try_from(unix_now().as_secs()).unwrap_or(i64::MAX),
+        ..NodeOptions::new(Arc::new(VerifyEach::new(security)))
+    })
+}
+
+fn tls_config(config: &NodeConfig) -> Result<Arc<TlsConfig>, RunError> {
+    let files = &config.security;
+    let (ca, certificate, key) = (
+        read(&files.ca)?,
+        read(&files.certificate)?,
+        read(&files.key)?,
+    );
+    let identity = Some((certificate.as_str(), key.as_str()));
+    Ok(client_config(
+        Some(&ca),
+        identity,
+        ServerVerification::Full,
+    )?)
+}
+
+fn broker_config(config: &NodeConfig) -> ClientConfig {
+    let mut client = ClientConfig::new(config.servers.clone());
+    client.tls = if config.tls {
+        TlsMode::Required
+    } else {
+        TlsMode::Off
+    };
+    if let Some((user, pass)) = &config.credentials {
+        client.connect.user = Some(user.as_str().into());
+        client.connect.pass = Some(pass.as_str().into());
+    }
+    client
+}
+
+fn read(path: &Path) -> Result<String, RunError> {
+    fs::read_to_string(path).map_err(|error| RunError::File(path.to_owned(), error))
+}
+
+/// The node and the files it speaks of.
+#[derive(Debug)]
+struct Daemon {
+    endpoint: NodeEndpoint,
+    sources: Sources,
+}
+
+impl Daemon {
+    fn refresh(&mut self, at: Moment) {
+        if self
+            .sources
+            .looked
+            .is_some_and(|looked| at.now < looked + REFRESH_EVERY)
+        {
+            return;
+        }
+        self.sources.looked = Some(at.now);
+        if self.sources.facts_changed() {
+            let facts = self.sources.read_facts();
+            self.endpoint.node_mut().set_facts(facts);
+        }
+        if self.sources.classes_changed() {
+            let classes = self.sources.read_classes();
+            self.endpoint.node_mut().set_classes(classes);
+        }
+    }
+}
+
+impl Endpoint for Daemon {
+    type Shared = NodeScratch;
+
+    fn client(&mut self) -> &mut ClientCore {
+        self.endpoint.client()
+    }
+
+    fn handle_bytes(
+        &mut self,
+        bytes: &[u8],
+        at: Moment,
+        shared: &mut NodeScratch,
+    ) -> Result<(), ProtocolError> {
+        self.refresh(at);
+        self.endpoint.handle_bytes(bytes, at, shared)
+    }
+
+    fn handle_timeout(&mut self, at: Moment, shared: &mut NodeScratch) {
+        self.endpoint.handle_timeout(at, shared);
+    }
+
+    fn handle_connect_failed(&mut self, at: Moment, shared: &mut NodeScratch) {
+        self.endpoint.handle_connect_failed(at, shared);
+    }
+
+    fn handle_disconnected(&mut self, at: Moment, shared: &mut NodeScratch) {
+        self.endpoint.handle_disconnected(at, shared);
+    }
+
+    fn next_timeout(&mut self) -> Option<Duration> {
+        self.endpoint.next_timeout()
+    }
+
+    fn tls(&self) -> Option<Arc<TlsConfig>> {
+        self.endpoint.tls()
+    }
+}
+
+/// How a file looked when it was read; none where it was not there.
+type Look = Option<(SystemTime, u64)>;
+
+/// The files with facts and classes.
+#[derive(Debug)]
+struct Sources {
+    facts_files: Vec<PathBuf>,
+    classes_file: PathBuf,
+    facts_looks: Vec<Look>,
+    classes_look: Look,
+    /// When the files were last looked at.
+    looked: Option<Duration>,
+}
+
+impl Sources {
+    fn new(config: &NodeConfig) -> Self {
+        Self {
+            facts_files: config.facts_files.clone(),
+            classes_file: config.classes_file.clone(),
+            facts_looks: Vec::new(),
+            classes_look: None,
+            looked: None,
+        }
+    }
+
+    fn facts_changed(&self) -> bool {
+        self.facts_looks != looks(&self.facts_files)
+    }
+
+    fn classes_changed(&self) -> bool {
+        self.classes_look != look(&self.classes_file)
+    }
+
+    /// Looks before it reads: a file that changes in between is read once more, not missed.
+    fn read_facts(&mut self) -> Facts {
+        self.facts_looks = looks(&self.facts_files);
+        let mut files = Vec::new();
+        for path in &self.facts_files {
+            match fs::read_to_string(path) {
+                Ok(text) => files.push((path.display(), text)),
+                Err(error) => warn!(path = %path.display(), %error, "facts cannot be read"),
+            }
+        }
+        let (facts, errors) = Facts::merge(
+            files
+                .iter()
+                .map(|(path, text)| (FactsFormat::of_file_name(&path.to_string()), text.as_str())),
+        );
+        for (index, error) in errors {
+            warn!(path = %files[index].0, %error, "a file with facts is left out");
+        }
+        facts
+    }
+
+    fn read_classes(&mut self) -> Arc<[String]> {
+        self.classes_look = look(&self.classes_file);
+        match fs::read_to_string(&self.classes_file) {
+            Ok(text) => parse_classes(&text),
+            Err(error) => {
+                // Most hosts without configuration management have none.
+                info!(path = %self.classes_file.display(), %error, "no classes");
+                parse_classes("")
+            }
+        }
+    }
+}
+
+fn looks(paths: &[PathBuf]) -> Vec<Look> {
+    paths.iter().map(|path| look(path)).collect()
+}
+
+fn look(path: &Path) -> Look {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+impl From<SecurityError> for RunError {
+    fn from(error: SecurityError) -> Self {
+        Self::Security(error)
+    }
+}
+
+impl From<TlsConfigError> for RunError {
+    fn from(error: TlsConfigError) -> Self {
+        Self::Tls(error)
+    }
+}
+
+impl From<SetupError> for RunError {
+    fn from(error: SetupError) -> Self {
+        Self::Setup(error)
+    }
+}
+
+impl From<io::Error> for RunError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
+}
+
+impl std::fmt::Display for RunError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Security(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
+            Self::Setup(error) => error.fmt(f),
+            Self::System(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
