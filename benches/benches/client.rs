@@ -43,7 +43,10 @@ fn replies(id: RequestId) -> Vec<Vec<u8>> {
     let broker = "nats://broker1.example.net:4222";
     let reply = |i: u32| {
         let sender = node((i * STRIDE) % NODES);
-        let mut headers = Headers { sender: Some(sender.as_str().into()), ..Headers::default() };
+        let mut headers = Headers {
+            sender: Some(sender.as_str().into()),
+            ..Headers::default()
+        };
         headers.push_hop(broker, sender.as_str(), broker);
         let parts = ReplyParts {
             request_id: id.as_str(),
@@ -64,7 +67,9 @@ fn collector(c: &mut Criterion) {
     let payloads = replies(id);
     let bytes: usize = payloads.iter().map(Vec::len).sum();
     let mut group = c.benchmark_group(format!("replies of {} bytes", bytes / payloads.len()));
-    group.throughput(Throughput::Elements(u64::from(NODES))).sample_size(20);
+    group
+        .throughput(Throughput::Elements(u64::from(NODES)))
+        .sample_size(20);
     group.bench_function("collector", |b| {
         let expect = || Expect::Nodes(nodes());
         let fresh = || Collector::new(id, expect(), 1, Duration::ZERO, Duration::from_secs(9));
@@ -87,7 +92,9 @@ fn collector(c: &mut Criterion) {
             |(session, input)| {
                 let at = Moment::default();
                 for read in input.chunks(READ) {
-                    session.handle_bytes(read, at).expect("the broker keeps to the protocol");
+                    session
+                        .handle_bytes(read, at)
+                        .expect("the broker keeps to the protocol");
                     while let Some(event) = session.poll_event() {
                         black_box(&event);
                     }
@@ -107,7 +114,9 @@ fn asked() -> (FleetSession, Vec<u8>) {
     let mut session = FleetSession::new(Arc::new(caller()), Arc::new(client), 7, at.now);
     let _ = session.client().poll_action();
     session.client().handle_connected(at.now);
-    session.handle_bytes(INFO, at).expect("the broker keeps to the protocol");
+    session
+        .handle_bytes(INFO, at)
+        .expect("the broker keeps to the protocol");
     let rpc = Rpc {
         agent: "rpcutil".to_owned(),
         action: "ping".to_owned(),
@@ -117,14 +126,21 @@ fn asked() -> (FleetSession, Vec<u8>) {
         timeout: Duration::from_secs(5),
         aggregates: Aggregates::default(),
     };
-    let id = session.start(Operation::Rpc(Box::new(rpc)), at).expect("the operation begins");
-    session.handle_bytes(b"PONG\r\n", at).expect("the broker keeps to the protocol");
+    let id = session
+        .start(Operation::Rpc(Box::new(rpc)), at)
+        .expect("the operation begins");
+    session
+        .handle_bytes(b"PONG\r\n", at)
+        .expect("the broker keeps to the protocol");
     while let Some(event) = session.poll_event() {
         assert!(!matches!(event, FleetEvent::Failed(_)), "{event:?}");
     }
     let mut input = Vec::new();
     for payload in replies(id) {
-        let line = format!("MSG mcollective.reply.37bdf083.{id} 1 {}\r\n", payload.len());
+        let line = format!(
+            "MSG mcollective.reply.37bdf083.{id} 1 {}\r\n",
+            payload.len()
+        );
         input.extend_from_slice(line.as_bytes());
         input.extend_from_slice(&payload);
         input.extend_from_slice(b"\r\n");

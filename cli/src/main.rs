@@ -1,33 +1,32 @@
 //! The `muster` command: one binary for broker, node and client.
+//!
+//! A command's module holds its arguments and what it runs; `render` turns results into text; the rest is what commands share.
+//! Exit codes are those that people script against today; see [`exit`].
 
 #![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "talking to a terminal is its work")]
 
+mod args;
 mod commands;
+mod connection;
+mod ddl;
+mod exit;
+mod files;
+mod host;
+mod log;
+mod progress;
+mod render;
+mod selection;
 
 use std::process::ExitCode;
-
-use clap::{Parser, Subcommand};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Asks or tells a whole fleet something, and says what came of it on every machine.
-#[derive(Debug, Parser)]
-#[command(name = "muster", version, disable_help_subcommand = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Run the network broker.
-    Broker(commands::broker::BrokerArgs),
-}
-
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match cli.command {
-        Command::Broker(args) => commands::broker::run(&args),
+    let started = muster_reactor::clock::Clock::start();
+    match args::parse(std::env::args_os()) {
+        Ok(cli) => exit::report(commands::run(cli, started)),
+        Err(exit) => exit.into(),
     }
 }

@@ -19,7 +19,7 @@ use muster_reactor::tls::TlsSession;
 use muster_reactor::wake::Wake;
 
 use crate::moment::Moment;
-use crate::nats::{Action, ClientCore, LinkEnd, ProtocolError, ServerAddr};
+use crate::nats::{Action, ClientCore, LinkEnd, ProtocolError, ServerAddr, State};
 
 /// Bytes read at a time, and from one connection in one turn.
 const READ_AT_ONCE: usize = 64 * 1024;
@@ -298,7 +298,11 @@ impl<E: Endpoint> Driver<E> {
     fn connect_waiting(&mut self) {
         while self.connecting < self.options.connecting_max {
             let Some((index, server)) = self.waiting.pop_front() else { return };
-            self.connect(index as usize, &server);
+            let index = index as usize;
+            // The core may have given this attempt up while it waited for its turn.
+            if self.stations[index].endpoint.client().state() == State::Connecting {
+                self.connect(index, &server);
+            }
         }
     }
 
@@ -312,6 +316,7 @@ impl<E: Endpoint> Driver<E> {
 
     fn open(&mut self, index: usize, server: &ServerAddr) -> io::Result<()> {
         let peer = resolve(server)?;
+        self.drop_link(index);
         let station = &mut self.stations[index];
         let mut stream = Stream::connect(peer, station.source)?;
         station.generation = station.generation.wrapping_add(1);

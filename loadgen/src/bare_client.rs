@@ -1,19 +1,21 @@
 //! The client of bare connections: one broadcast, one reply a node, each accounted for by name.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use muster_client::Moment;
 use muster_client::driver::{Driver, DriverOptions, Endpoint};
-use muster_client::nats::{ClientConfig, ClientCore, Event, EventSink, Message, ProtocolError, ServerAddr};
+use muster_client::nats::{ClientConfig, ClientCore, Event, EventSink, Message, ProtocolError};
 use muster_reactor::clock::Clock;
 use muster_reactor::rustls::ClientConfig as TlsConfig;
 
 use crate::bare::ROLL_CALL;
 use crate::rounds::{Asker, Round};
 use crate::setup::bare_name;
+
+/// Most time for the client to be connected.
+const CONNECT_MAX: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 struct BareAsker {
@@ -95,21 +97,17 @@ pub(crate) struct BareClient {
 impl BareClient {
     /// Connects and subscribes the inbox.
     pub(crate) fn connect(
-        broker: SocketAddr,
         config: &ClientConfig,
         tls: Option<Arc<TlsConfig>>,
         nodes: usize,
-        wait: Duration,
     ) -> io::Result<Self> {
         let clock = Clock::start();
-        let servers = vec![ServerAddr::new(broker.ip().to_string(), broker.port())];
-        let config = ClientConfig { servers, ..config.clone() };
-        let mut client = ClientCore::new(Arc::new(config), Some("loadgen".into()), 1, clock.now());
+        let mut client = ClientCore::new(Arc::new(config.clone()), Some("loadgen".into()), 1, clock.now());
         client.subscribe(b"bare.inbox", None);
         let flush = client.flush();
         let mut driver = Driver::new(clock, DriverOptions::default(), Roll::default(), None)?;
         driver.add(BareAsker { client, tls }, None);
-        let give_up = Instant::now() + wait;
+        let give_up = Instant::now() + CONNECT_MAX;
         while driver.shared().flushed < flush {
             driver.turn(Duration::from_millis(50))?;
             if Instant::now() > give_up {

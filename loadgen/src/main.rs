@@ -9,6 +9,9 @@ mod args;
 mod bare;
 mod bare_client;
 mod broker_process;
+mod emulated;
+mod fleet_client;
+mod fleet_nodes;
 mod nodes;
 mod progress;
 mod report;
@@ -27,7 +30,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     if words.next().as_deref() == Some(broker_process::BROKER_WORD) {
-        return run::broker_child(words);
+        return broker_process::broker_child(words);
     }
     let args = args::Args::parse();
     let as_json = args.json;

@@ -14,6 +14,8 @@ use muster_reactor::descriptors::{highest_open, raise_limit, table_capacity, tak
 use muster_reactor::process::{cores, thread_cpu};
 use parking_lot::Mutex;
 
+use crate::setup::AnyError;
+
 /// Connections one source address carries; it has some 28,000 ports.
 const PORTS_A_SOURCE: usize = 20_000;
 
@@ -46,7 +48,7 @@ impl Reactors {
     ) -> io::Result<Self>
     where
         E: Endpoint + 'static,
-        F: Fn(usize, Moment) -> E + Clone + Send + 'static,
+        F: Fn(usize, Moment) -> Result<E, AnyError> + Clone + Send + 'static,
     {
         let reactors = reactors_needed(nodes)?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -65,7 +67,7 @@ impl Reactors {
                 let options = DriverOptions { connecting_max: CONNECTING_MAX };
                 let mut driver = Driver::new(Clock::start(), options, share(), None)?;
                 for number in range {
-                    let node = make(number, driver.moment());
+                    let node = make(number, driver.moment()).map_err(io::Error::other)?;
                     driver.add(node, Some(source_of(number)));
                     // Those that are there must be served while the rest are made.
                     if number % 64 == 0 {

@@ -7,35 +7,46 @@ use muster_client::nats::Event;
 /// Counts of a fleet's connections.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
-    flushed: AtomicU64,
-    disconnected: AtomicU64,
-    connect_failed: AtomicU64,
+    subscribed: AtomicU64,
+    lost: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl Progress {
     /// Every node flushes once after its subscriptions; from then on it is reached by a broadcast.
     pub(crate) fn note(&self, event: &Event) {
-        let counter = match event {
-            Event::Flushed(1) => &self.flushed,
-            Event::Disconnected(_) => &self.disconnected,
-            Event::ConnectFailed(_) => &self.connect_failed,
-            _ => return,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        match event {
+            Event::Flushed(1) => self.count_subscribed(),
+            Event::Disconnected(_) => self.count_lost(),
+            Event::ConnectFailed(_) => self.count_failed(),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn count_subscribed(&self) {
+        self.subscribed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_lost(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Nodes whose subscriptions the broker has.
     pub(crate) fn subscribed(&self) -> u64 {
-        self.flushed.load(Ordering::Relaxed)
+        self.subscribed.load(Ordering::Relaxed)
     }
 
-    /// Connections lost since the start.
+    /// Working connections lost since the start.
     pub(crate) fn lost(&self) -> u64 {
-        self.disconnected.load(Ordering::Relaxed)
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Attempts to connect that failed.
     pub(crate) fn failed(&self) -> u64 {
-        self.connect_failed.load(Ordering::Relaxed)
+        self.failed.load(Ordering::Relaxed)
     }
 }

@@ -1,83 +1,47 @@
 //! One run: start the broker, bring the nodes up, ask, report.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use muster_broker::{Broker, BrokerConfig};
-use muster_client::nats::{ClientConfig, ServerAddr};
 use muster_reactor::process::{cores, thread_cpu, usage};
-use muster_reactor::signal::{Signal, Signals};
+use muster_server::NodeScratch;
 
 use crate::args::{Args, Scenario};
 use crate::bare::{BareNode, BareShared, BareSubjects};
 use crate::bare_client::BareClient;
-use crate::broker_process::{BrokerUnderLoad, READY};
+use crate::broker_process::{BrokerPlan, BrokerUnderLoad};
+use crate::fleet_client::FleetClient;
+use crate::fleet_nodes::Common;
 use crate::nodes::Reactors;
 use crate::progress::Progress;
 use crate::report::{RampReport, Report, Run};
 use crate::rounds::Asker;
-use crate::setup::bare_name;
+use crate::setup::{AnyError, Keys, bare_name, node_name};
 
 /// Connections beyond the nodes: the client, a person who looks.
 const SPARE_CONNECTIONS: usize = 1_000;
 
 /// Most time for all nodes to be connected and subscribed.
-const RAMP_MAX: Duration = Duration::from_secs(180);
+const RAMP_MAX: Duration = Duration::from_secs(300);
 
-/// Quiet before the rounds, so that the ramp's last work is not counted.
+/// Quiet before and after the rounds, so that other work is not counted as theirs.
 const SETTLE: Duration = Duration::from_millis(500);
 
-/// The child: a broker until it is told to stop, or its parent is gone.
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the parent reads it")]
-pub(crate) fn broker_child(words: impl Iterator<Item = String>) -> ExitCode {
-    let words: Vec<String> = words.collect();
-    let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok());
-    let shards = number(1).and_then(|shards| u16::try_from(shards).ok()).filter(|shards| *shards > 0);
-    let config = broker_config(number(0).unwrap_or(0), shards);
-    let started = Signals::block().map_err(|error| error.to_string()).and_then(|signals| {
-        Broker::start(config).map(|broker| (signals, broker)).map_err(|error| error.to_string())
-    });
-    let (signals, broker) = match started {
-        Ok(started) => started,
-        Err(error) => {
-            eprintln!("loadgen: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    println!("{READY}{}", broker.address());
-    let _ = io::stdout().flush();
-    let parent = std::os::unix::process::parent_id();
-    while std::os::unix::process::parent_id() == parent {
-        match signals.wait(Duration::from_millis(500)) {
-            Ok(Some(Signal::Interrupt | Signal::Terminate)) | Err(_) => break,
-            Ok(_) => broker.log_events(),
-        }
-    }
-    broker.stop();
-    ExitCode::SUCCESS
-}
-
-fn broker_config(connections: u64, shards: Option<u16>) -> BrokerConfig {
-    let mut config = BrokerConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), shards, ..BrokerConfig::default() };
-    config.core.connections_max = connections;
-    config
-}
-
 /// Runs what `args` ask for.
-pub(crate) fn run(args: Args) -> io::Result<Report> {
-    let broker = start_broker(&args)?;
+pub(crate) fn run(args: Args) -> Result<Report, AnyError> {
+    let keys = Arc::new(Keys::new(args.tls)?);
+    let broker = start_broker(&args, &keys)?;
     let broker_idle = broker.usage();
     let address = broker.address();
     let progress = Arc::new(Progress::default());
     let begun = Instant::now();
-    let reactors = start_nodes(&args, address, &progress)?;
+    let reactors = start_nodes(&args, &keys, address, &progress)?;
     wait_for_nodes(&args, &reactors, &progress)?;
     let ramp_s = begun.elapsed().as_secs_f64();
     std::thread::sleep(SETTLE);
-    let mut asker = connect_asker(&args, address)?;
+    let mut asker = connect_asker(&args, &keys, address)?;
     let broker_before = broker.usage();
     let (nodes_before, client_before) = (reactors.cpu(), thread_cpu());
     let mut rounds = Vec::with_capacity(args.rounds);
@@ -97,7 +61,7 @@ pub(crate) fn run(args: Args) -> io::Result<Report> {
         client_cpu,
         own_private_bytes: usage(None).ok().map(|usage| usage.private_bytes),
         cores: cores(),
-        broker: describe(&broker),
+        broker: broker.describe(),
         args,
     };
     drop(asker);
@@ -105,57 +69,52 @@ pub(crate) fn run(args: Args) -> io::Result<Report> {
     Ok(run.report())
 }
 
-fn describe(broker: &BrokerUnderLoad) -> String {
-    match broker {
-        BrokerUnderLoad::Child { .. } => "our broker in a process of its own".to_owned(),
-        BrokerUnderLoad::InProcess { .. } => "our broker in this process".to_owned(),
-        BrokerUnderLoad::Given { address } => format!("the broker at {address}"),
-    }
-}
-
-fn start_broker(args: &Args) -> io::Result<BrokerUnderLoad> {
-    let connections = (args.nodes + SPARE_CONNECTIONS) as u64;
+fn start_broker(args: &Args, keys: &Keys) -> Result<BrokerUnderLoad, AnyError> {
     if let Some(address) = args.broker {
         return Ok(BrokerUnderLoad::Given { address });
     }
+    let plan = BrokerPlan {
+        connections: (args.nodes + SPARE_CONNECTIONS) as u64,
+        shards: args.shards,
+        files: keys.broker_files(),
+    };
     if args.in_process {
-        let broker = Broker::start(broker_config(connections, args.shards)).map_err(io::Error::other)?;
-        let address = broker.address();
-        return Ok(BrokerUnderLoad::InProcess { _broker: Box::new(broker), address });
+        return BrokerUnderLoad::start_in_process(&plan);
     }
-    let shards = args.shards.unwrap_or(0);
-    BrokerUnderLoad::start_child(&[connections.to_string(), shards.to_string()])
+    Ok(BrokerUnderLoad::start_child(&plan)?)
 }
 
-fn client_config(address: SocketAddr) -> ClientConfig {
-    let servers = vec![ServerAddr::new(address.ip().to_string(), address.port())];
-    ClientConfig {
-        discover_servers: false,
-        // Fifty thousand at once take a while to be greeted.
-        connect_timeout: Duration::from_secs(30),
-        ..ClientConfig::new(servers)
-    }
-}
-
-fn start_nodes(args: &Args, address: SocketAddr, progress: &Arc<Progress>) -> io::Result<Reactors> {
-    let config = Arc::new(client_config(address));
-    match args.scenario {
-        Scenario::Bare | Scenario::Ping | Scenario::Rpc => {
+fn start_nodes(
+    args: &Args,
+    keys: &Arc<Keys>,
+    address: SocketAddr,
+    progress: &Arc<Progress>,
+) -> Result<Reactors, AnyError> {
+    let config = keys.client_config(address);
+    let (keys, progress, seed) = (Arc::clone(keys), Arc::clone(progress), args.seed);
+    let reactors = match args.scenario {
+        Scenario::Bare => {
+            let config = Arc::new(config);
             let subjects = Arc::new(BareSubjects::new());
             let payload: Arc<[u8]> = vec![b'x'; args.reply_size].into();
-            let progress = Arc::clone(progress);
-            let seed = args.seed;
-            Reactors::start(
-                args.nodes,
-                move || BareShared::new(Arc::clone(&progress)),
-                move |number, at| {
-                    let (config, payload) = (Arc::clone(&config), Arc::clone(&payload));
-                    let seed = seed.wrapping_add(number as u64);
-                    BareNode::new(&bare_name(number), &subjects, config, None, payload, seed, at.now)
-                },
-            )
+            let share = move || BareShared::new(Arc::clone(&progress));
+            Reactors::start(args.nodes, share, move |number, at| {
+                let name = bare_name(number);
+                let tls = keys.node_tls(&name)?;
+                let (config, payload) = (Arc::clone(&config), Arc::clone(&payload));
+                let seed = seed.wrapping_add(number as u64);
+                Ok(BareNode::new(&name, &subjects, config, tls, payload, seed, at.now))
+            })?
         }
-    }
+        Scenario::Ping | Scenario::Rpc => {
+            let common = Arc::new(Common::new(keys.security()?, args.verify, config, seed)?);
+            Reactors::start(args.nodes, NodeScratch::new, move |number, at| {
+                let tls = keys.node_tls(&node_name(number))?;
+                Ok(common.node(number, tls, Arc::clone(&progress), at))
+            })?
+        }
+    };
+    Ok(reactors)
 }
 
 fn wait_for_nodes(args: &Args, reactors: &Reactors, progress: &Progress) -> io::Result<()> {
@@ -179,8 +138,15 @@ fn wait_for_nodes(args: &Args, reactors: &Reactors, progress: &Progress) -> io::
     Ok(())
 }
 
-fn connect_asker(args: &Args, address: SocketAddr) -> io::Result<Box<dyn Asker>> {
-    let config = client_config(address);
-    let wait = Duration::from_secs(30);
-    Ok(Box::new(BareClient::connect(address, &config, None, args.nodes, wait)?))
+fn connect_asker(args: &Args, keys: &Keys, address: SocketAddr) -> Result<Box<dyn Asker>, AnyError> {
+    Ok(match args.scenario {
+        Scenario::Bare => Box::new(BareClient::connect(
+            &keys.client_config(address),
+            keys.client_tls()?,
+            args.nodes,
+        )?),
+        Scenario::Ping | Scenario::Rpc => {
+            Box::new(FleetClient::connect(keys, address, args.scenario, args.reply_size, args.nodes)?)
+        }
+    })
 }

@@ -442,13 +442,9 @@ fn every_action_of_the_ddl_gives_the_outputs_of_the_ddl() {
 #[test]
 fn messages_in_one_read_are_answered_in_their_order() {
     let mut node = node();
-    let subject = "mcollective.node.node1.example.net";
     let payloads: Vec<_> = (0..5).map(|n| signed(&ping(&id(n)))).collect();
-    // All at once: two reads would not show that the first one's answers come first.
-    let mut published = Vec::new();
-    for payload in &payloads {
-        published.extend(node.deliver(subject, payload, UNIX));
-    }
+    let payloads: Vec<_> = payloads.iter().map(Vec::as_slice).collect();
+    let published = node.deliver_all(DISCOVERY, &payloads, UNIX);
     let ids: Vec<_> = published
         .iter()
         .map(|reply| {

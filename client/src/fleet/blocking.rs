@@ -48,7 +48,13 @@ impl Fleet {
         .with_prepare_timeout(config.prepare_timeout);
         let mut driver =
             Driver::new(clock, DriverOptions::default(), (), None).map_err(FleetError::Io)?;
-        driver.add(Wired { session, tls: config.tls }, None);
+        driver.add(
+            Wired {
+                session,
+                tls: config.tls,
+            },
+            None,
+        );
         let mut fleet = Self { driver };
         fleet.wait_connected(config.prepare_timeout)?;
         Ok(fleet)
@@ -103,7 +109,10 @@ impl Fleet {
             .with(0, |wired, at, ()| wired.session.start(operation, at))
             .map_err(FleetError::Start)?;
         loop {
-            while let Some(event) = self.driver.with(0, |wired, _, ()| wired.session.poll_event()) {
+            while let Some(event) = self
+                .driver
+                .with(0, |wired, _, ()| wired.session.poll_event())
+            {
                 match event {
                     FleetEvent::Finished(summary) => return Ok(*summary),
                     FleetEvent::Failed(failure) => return Err(FleetError::Failed(failure)),
@@ -118,7 +127,10 @@ impl Fleet {
         let began = self.driver.moment().now;
         loop {
             let (state, last) = self.driver.with(0, |wired, _, ()| {
-                (wired.session.client().state(), wired.session.last_link_end())
+                (
+                    wired.session.client().state(),
+                    wired.session.last_link_end(),
+                )
             });
             if state == State::Ready {
                 return Ok(());
@@ -127,7 +139,9 @@ impl Fleet {
             if waited >= patience {
                 return Err(FleetError::Failed(Failure::NotConnected { waited, last }));
             }
-            self.driver.turn(patience.saturating_sub(waited).min(TURN_MAX)).map_err(FleetError::Io)?;
+            self.driver
+                .turn(patience.saturating_sub(waited).min(TURN_MAX))
+                .map_err(FleetError::Io)?;
         }
     }
 }

@@ -115,7 +115,11 @@ impl Collector {
         let mut names = Names::new(seed);
         let mode = match expect {
             Expect::Nodes(nodes) => {
-                assert!(nodes.len() <= NAMES_MAX, "{} nodes, more than {NAMES_MAX}", nodes.len());
+                assert!(
+                    nodes.len() <= NAMES_MAX,
+                    "{} nodes, more than {NAMES_MAX}",
+                    nodes.len()
+                );
                 for node in &nodes {
                     names.insert(node);
                 }
@@ -182,7 +186,8 @@ impl Collector {
             self.drops.duplicate += 1;
             return Outcome::Duplicate;
         }
-        self.arrivals.push(u32::try_from(index).expect("NAMES_MAX is below 2^32"));
+        self.arrivals
+            .push(u32::try_from(index).expect("NAMES_MAX is below 2^32"));
         self.latest = Some(now);
         sink(ReplyView {
             sender: &reply.sender,
@@ -243,15 +248,22 @@ impl Collector {
     #[must_use]
     pub fn missing(&self) -> Vec<&str> {
         let replied = self.replied.iter();
-        let mut missing: Vec<_> =
-            self.names.iter().zip(replied).filter(|(_, replied)| !**replied).map(|(n, _)| n).collect();
+        let mut missing: Vec<_> = self
+            .names
+            .iter()
+            .zip(replied)
+            .filter(|(_, replied)| !**replied)
+            .map(|(n, _)| n)
+            .collect();
         missing.sort_unstable();
         missing
     }
 
     /// The nodes that have replied, in the order of their replies.
     pub fn replied(&self) -> impl Iterator<Item = &str> {
-        self.arrivals.iter().filter_map(|index| self.names.get(*index as usize))
+        self.arrivals
+            .iter()
+            .filter_map(|index| self.names.get(*index as usize))
     }
 
     /// Nodes that replied without being asked, sorted; at most ten thousand are named.

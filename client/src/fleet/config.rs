@@ -18,7 +18,7 @@ use muster_settings::{Reader, Settings, SettingsErrors};
 use super::error::ConfigError;
 use super::identity::{Caller, CallerSecurity};
 use super::session::PREPARE_TIMEOUT;
-use crate::nats::{ClientConfig, ServerAddr, TlsMode};
+use crate::nats::{ClientConfig, ConnectOptions, ServerAddr, TlsMode};
 
 const COLLECTIVE: &str = "mcollective";
 /// Appended to a user's name to make a certificate name.
@@ -26,7 +26,10 @@ const CERTNAME_SUFFIX: &str = "mcollective";
 /// Client programs look after their link more often than nodes do.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(120);
+/// Nodes take no request that may live for less.
 const TTL_MIN: Duration = Duration::from_secs(30);
+/// A year; a longer one is a mistake in units.
+const TTL_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// What the command found around it: environment, user and host.
 #[derive(Debug, Clone, Default)]
@@ -70,8 +73,8 @@ pub struct FleetSettings {
     pub signed: bool,
     /// Whether TLS is spoken.
     pub tls: bool,
-    user: Option<String>,
-    pass: Option<String>,
+    /// User and password, where the broker wants them.
+    pub connect: ConnectOptions,
 }
 
 /// The files of the security provider.
@@ -118,7 +121,7 @@ impl FleetSettings {
             certname: certname(&mut reader, around),
             main_collective: main_collective(&mut reader, &collectives),
             collectives,
-            ttl: reader.duration_in("ttl", Duration::from_secs(60), TTL_MIN..=Duration::MAX),
+            ttl: reader.duration_in("ttl", Duration::from_secs(60), TTL_MIN..=TTL_MAX),
             discovery_timeout: reader.duration("discovery_timeout", 2 * second),
             connect_timeout: reader.duration_in(
                 "plugin.choria.network.connect_timeout",
@@ -126,11 +129,18 @@ impl FleetSettings {
                 second..=CONNECT_TIMEOUT_MAX,
             ),
             require_filter: reader.bool("plugin.choria.require_client_filter", false),
-            files: if signed { Some(provider_files(&mut reader)) } else { None },
+            files: if signed {
+                Some(provider_files(&mut reader))
+            } else {
+                None
+            },
             signed,
             tls,
-            user: reader.opt_string("plugin.nats.user"),
-            pass: reader.opt_string("plugin.nats.pass"),
+            connect: ConnectOptions {
+                user: reader.opt_string("plugin.nats.user").map(Into::into),
+                pass: reader.opt_string("plugin.nats.pass").map(Into::into),
+                ..ConnectOptions::default()
+            },
         };
         reader.finish()?;
         Ok(read)
@@ -145,16 +155,21 @@ impl FleetSettings {
         read: impl Fn(&Path) -> io::Result<String>,
     ) -> Result<FleetConfig, ConfigError> {
         let read = |path: &Path| {
-            read(path).map_err(|error| ConfigError::File { path: path.to_owned(), error })
+            read(path).map_err(|error| ConfigError::File {
+                path: path.to_owned(),
+                error,
+            })
         };
         let mut security = CallerSecurity::Insecure;
         let mut tls = None;
         if let Some(files) = &self.files {
             let (cert, key) = (read(&files.certificate)?, read(&files.key)?);
             if self.signed {
-                let signer = Signer::from_pem(&cert, &key).map_err(|error| {
-                    ConfigError::Signer { certificate: files.certificate.clone(), error }
-                })?;
+                let signer =
+                    Signer::from_pem(&cert, &key).map_err(|error| ConfigError::Signer {
+                        certificate: files.certificate.clone(),
+                        error,
+                    })?;
                 security = CallerSecurity::X509(Arc::new(signer));
             }
             if self.tls {
@@ -165,11 +180,14 @@ impl FleetSettings {
             }
         }
         let mut client = ClientConfig::new(self.brokers);
-        client.tls = if self.tls { TlsMode::Required } else { TlsMode::Off };
+        client.tls = if self.tls {
+            TlsMode::Required
+        } else {
+            TlsMode::Off
+        };
         client.connect_timeout = self.connect_timeout;
         client.ping_interval = PING_INTERVAL;
-        client.connect.user = self.user.map(Into::into);
-        client.connect.pass = self.pass.map(Into::into);
+        client.connect = self.connect;
         Ok(FleetConfig {
             caller: Caller {
                 caller_id: choria_caller(&self.certname),
@@ -206,11 +224,13 @@ fn certname(reader: &mut Reader<'_>, around: &Surroundings) -> String {
     let name = match &around.certname {
         Some(name) => name.clone(),
         None if around.is_root => identity,
+        None if around.user.is_empty() => String::new(),
         None => format!("{}.{CERTNAME_SUFFIX}", around.user),
     };
     let is_name_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
     if name.is_empty() || !name.bytes().all(is_name_byte) {
-        let problem = format!("is needed: {name:?} is no certificate name (letters, digits, _ . -)");
+        let problem =
+            format!("is needed: {name:?} is no certificate name (letters, digits, _ . -)");
         reader.problem("identity", problem);
     }
     name
@@ -236,7 +256,10 @@ fn main_collective(reader: &mut Reader<'_>, collectives: &[String]) -> String {
     let first = collectives.first().map_or(COLLECTIVE, String::as_str);
     let main = reader.string(key, first);
     if !collectives.contains(&main) && reader.has(key) {
-        reader.problem(key, format!("is not one of the collectives {}", collectives.join(", ")));
+        reader.problem(
+            key,
+            format!("is not one of the collectives {}", collectives.join(", ")),
+        );
     }
     main
 }

@@ -104,10 +104,17 @@ impl Job {
         give_up: Duration,
     ) -> Result<Self, StartError> {
         let plan = Plan::of(operation)?;
-        let parts = RequestParts { agent: &plan.agent, body: &plan.body, filter: &plan.filter };
+        let parts = RequestParts {
+            agent: &plan.agent,
+            body: &plan.body,
+            filter: &plan.filter,
+        };
         check(caller, &parts, id).map_err(StartError::Build)?;
         let reply_to = reply_subject(caller, id);
-        for subject in [reply_to.as_str(), &subject::broadcast(&caller.collective, &plan.agent)] {
+        for subject in [
+            reply_to.as_str(),
+            &subject::broadcast(&caller.collective, &plan.agent),
+        ] {
             if !is_sendable(subject.as_bytes()) {
                 return Err(StartError::BadSubject(subject.into()));
             }
@@ -117,7 +124,11 @@ impl Job {
         Ok(Self {
             id,
             sid,
-            stage: Stage::Subscribing { flush, confirmed: false, give_up },
+            stage: Stage::Subscribing {
+                flush,
+                confirmed: false,
+                give_up,
+            },
             links_lost: 0,
             agent: plan.agent,
             body: plan.body,
@@ -138,7 +149,10 @@ impl Job {
 
     /// The broker has dealt with everything up to this flush.
     pub(super) fn handle_flushed(&mut self, number: u64) {
-        if let Stage::Subscribing { flush, confirmed, .. } = &mut self.stage {
+        if let Stage::Subscribing {
+            flush, confirmed, ..
+        } = &mut self.stage
+        {
             *confirmed |= number >= *flush;
         }
     }
@@ -147,20 +161,22 @@ impl Job {
     pub(super) fn handle_reply(&mut self, payload: &[u8], now: Duration) -> Option<NodeReply> {
         let mut counted = None;
         let (is_rpc, aggregates, failed) = (self.is_rpc, &mut self.aggregates, &mut self.failed);
-        let outcome = self.collector.handle_reply(payload, now, &mut |reply: ReplyView<'_>| {
-            if is_rpc {
-                match RpcReply::parse(reply.body) {
-                    Ok(rpc) if rpc.statuscode == StatusCode::Ok => aggregates.add(&rpc),
-                    Ok(_) | Err(_) => *failed += 1,
+        let outcome = self
+            .collector
+            .handle_reply(payload, now, &mut |reply: ReplyView<'_>| {
+                if is_rpc {
+                    match RpcReply::parse(reply.body) {
+                        Ok(rpc) if rpc.statuscode == StatusCode::Ok => aggregates.add(&rpc),
+                        Ok(_) | Err(_) => *failed += 1,
+                    }
                 }
-            }
-            counted = Some(NodeReply {
-                sender: reply.sender.into(),
-                body: reply.body.into(),
-                time: reply.time,
-                elapsed: reply.elapsed,
+                counted = Some(NodeReply {
+                    sender: reply.sender.into(),
+                    body: reply.body.into(),
+                    time: reply.time,
+                    elapsed: reply.elapsed,
+                });
             });
-        });
         debug_assert_eq!(counted.is_some(), outcome == Outcome::Counted);
         counted
     }
@@ -173,7 +189,10 @@ impl Job {
         at: Moment,
         tell: &mut impl FnMut(FleetEvent),
     ) -> Option<End> {
-        if let Stage::Subscribing { confirmed, give_up, .. } = self.stage {
+        if let Stage::Subscribing {
+            confirmed, give_up, ..
+        } = self.stage
+        {
             // Confirmed and lost again: the next connection has the subscription before anything is published on it.
             if confirmed && client.state() == State::Ready {
                 if let Err(error) = self.begin_publishing(client, caller, at) {
@@ -191,14 +210,21 @@ impl Job {
         }
         let received = self.collector.received();
         if mem::replace(&mut self.progress_told, received) != received {
-            tell(FleetEvent::Progress { received, expected: self.collector.expected() });
+            tell(FleetEvent::Progress {
+                received,
+                expected: self.collector.expected(),
+            });
         }
         if matches!(self.stage, Stage::Collecting) && self.collector.is_complete() {
             return Some(End::Over(Ended::Complete));
         }
         (at.now >= self.collector.deadline()).then(|| {
             let by_window = self.collector.ends_by_window();
-            End::Over(if by_window { Ended::Window } else { Ended::Deadline })
+            End::Over(if by_window {
+                Ended::Window
+            } else {
+                Ended::Deadline
+            })
         })
     }
 
@@ -234,7 +260,9 @@ impl Job {
             unsent,
             links_lost: self.links_lost,
             publish_time: self.publish_time,
-            request_time: self.publish_began.map_or(Duration::ZERO, |began| now.saturating_sub(began)),
+            request_time: self
+                .publish_began
+                .map_or(Duration::ZERO, |began| now.saturating_sub(began)),
             last_reply: collector.latest_elapsed(),
             aggregates: self.aggregates,
         }
@@ -248,11 +276,19 @@ impl Job {
     ) -> Result<(), BuildError> {
         let broker = client.connected_server();
         let broker = broker.map_or_else(|| "unknown".to_owned(), |addr| format!("nats://{addr}"));
-        let parts = RequestParts { agent: &self.agent, body: &self.body, filter: &self.filter };
+        let parts = RequestParts {
+            agent: &self.agent,
+            body: &self.body,
+            filter: &self.filter,
+        };
         let payload = encode_request(caller, &parts, self.id, at.unix, &broker)?;
         self.collector.mark_sent(at.now);
         self.publish_began = Some(at.now);
-        self.stage = Stage::Publishing { payload, next: 0, again: at.now };
+        self.stage = Stage::Publishing {
+            payload,
+            next: 0,
+            again: at.now,
+        };
         Ok(())
     }
 
@@ -264,7 +300,14 @@ impl Job {
         at: Moment,
         tell: &mut impl FnMut(FleetEvent),
     ) -> Result<(), PublishError> {
-        let Stage::Publishing { payload, next, again } = &mut self.stage else { return Ok(()) };
+        let Stage::Publishing {
+            payload,
+            next,
+            again,
+        } = &mut self.stage
+        else {
+            return Ok(());
+        };
         *again = at.now + SLICE_INTERVAL;
         if client.state() != State::Ready {
             // Not into the reconnect buffer: it is small, and what it can not hold would be lost unnoticed.
@@ -295,7 +338,9 @@ impl Job {
             let began = self.publish_began.unwrap_or(at.now);
             self.publish_time = at.now.saturating_sub(began);
             self.stage = Stage::Collecting;
-            tell(FleetEvent::Published { messages: messages - self.unsent });
+            tell(FleetEvent::Published {
+                messages: messages - self.unsent,
+            });
         }
         Ok(())
     }
@@ -321,7 +366,9 @@ impl Plan {
                 if let Some(agent) = &discover.agent {
                     filter.add_agent(agent);
                 }
-                let unknown = Expect::Unknown { window: discover.window };
+                let unknown = Expect::Unknown {
+                    window: discover.window,
+                };
                 let expect = discover.expect.map_or(unknown, Expect::Count);
                 Ok(Self::discovery(filter, expect, discover.timeout))
             }
@@ -348,8 +395,8 @@ impl Plan {
     }
 
     fn rpc(rpc: Rpc) -> Result<Self, StartError> {
-        let data: serde_json::Value =
-            serde_json::from_str(&rpc.data).map_err(|error| StartError::BadData(error.to_string()))?;
+        let data: serde_json::Value = serde_json::from_str(&rpc.data)
+            .map_err(|error| StartError::BadData(error.to_string()))?;
         if !data.is_object() {
             return Err(StartError::BadData("the text is another value".to_owned()));
         }

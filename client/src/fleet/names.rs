@@ -28,10 +28,16 @@ impl Names {
 
     /// Adds a name; says its number, and whether it is new.
     pub(super) fn insert(&mut self, name: &str) -> (usize, bool) {
-        let Self { hasher, table, names } = self;
+        let Self {
+            hasher,
+            table,
+            names,
+        } = self;
         let hash = hasher.hash_one(name);
         let is_name = |index: &u32| &*names[*index as usize] == name;
-        match table.entry(hash, is_name, |index| hasher.hash_one(&*names[*index as usize])) {
+        match table.entry(hash, is_name, |index| {
+            hasher.hash_one(&*names[*index as usize])
+        }) {
             Entry::Occupied(found) => (*found.get() as usize, false),
             Entry::Vacant(free) => {
                 let index = names.len();
@@ -45,7 +51,9 @@ impl Names {
     /// The number of a name.
     pub(super) fn find(&self, name: &str) -> Option<usize> {
         let hash = self.hasher.hash_one(name);
-        let found = self.table.find(hash, |index| &*self.names[*index as usize] == name);
+        let found = self
+            .table
+            .find(hash, |index| &*self.names[*index as usize] == name);
         found.map(|index| *index as usize)
     }
 

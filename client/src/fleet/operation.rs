@@ -90,6 +90,10 @@ impl Default for Discover {
 
 impl Default for Ping {
     fn default() -> Self {
-        Self { filter: Filter::default(), timeout: Duration::from_secs(2), expect: None }
+        Self {
+            filter: Filter::default(),
+            timeout: Duration::from_secs(2),
+            expect: None,
+        }
     }
 }

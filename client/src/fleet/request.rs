@@ -44,9 +44,10 @@ pub fn encode_request(
     request.validate()?;
     let document = request.to_document();
     let (signature, pubcert) = match &caller.security {
-        CallerSecurity::X509(signer) => {
-            (Cow::Owned(signer.sign_base64(document.as_bytes())?), signer.pubcert())
-        }
+        CallerSecurity::X509(signer) => (
+            Cow::Owned(signer.sign_base64(document.as_bytes())?),
+            signer.pubcert(),
+        ),
         CallerSecurity::Insecure => (Cow::Borrowed(INSECURE), INSECURE),
     };
     let mut headers = Headers {
@@ -57,7 +58,14 @@ pub fn encode_request(
     headers.push_hop(broker, caller.sender.as_str(), broker);
     let mut payload = Vec::new();
     let scratch = &mut Scratch::new();
-    encode_request_transport(&mut payload, scratch, &document, &signature, pubcert, &headers);
+    encode_request_transport(
+        &mut payload,
+        scratch,
+        &document,
+        &signature,
+        pubcert,
+        &headers,
+    );
     Ok(payload)
 }
 
@@ -67,7 +75,11 @@ pub(super) fn reply_subject(caller: &Caller, id: RequestId) -> String {
 }
 
 /// Whether a node would accept the request, before anything is sent.
-pub(super) fn check(caller: &Caller, parts: &RequestParts<'_>, id: RequestId) -> Result<(), BuildError> {
+pub(super) fn check(
+    caller: &Caller,
+    parts: &RequestParts<'_>,
+    id: RequestId,
+) -> Result<(), BuildError> {
     Ok(request(caller, parts, &id, Duration::ZERO).validate()?)
 }
 

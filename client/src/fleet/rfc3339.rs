@@ -7,7 +7,10 @@ const SECONDS_PER_DAY: u64 = 86_400;
 /// A moment since the Unix epoch in UTC, such as `2026-11-25T06:23:22Z`; a fraction of a second without trailing zeros.
 #[must_use]
 pub fn rfc3339_utc(unix: Duration) -> String {
-    let (days, second) = (unix.as_secs() / SECONDS_PER_DAY, unix.as_secs() % SECONDS_PER_DAY);
+    let (days, second) = (
+        unix.as_secs() / SECONDS_PER_DAY,
+        unix.as_secs() % SECONDS_PER_DAY,
+    );
     let (year, month, day) = civil(days);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     let fraction = match unix.subsec_nanos() {
@@ -27,7 +30,11 @@ fn civil(days_since_1970: u64) -> (u64, u64, u64) {
     // Months from March: 31 30 31 30 31 repeated, which this line of 153 days in 5 months follows.
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let (month, carry) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
     (cycle * 400 + year + carry, month, day)
 }
 

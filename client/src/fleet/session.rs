@@ -57,7 +57,12 @@ impl FleetSession {
             caller,
             rng,
             prepare_timeout: PREPARE_TIMEOUT,
-            inner: Inner { job: None, events: VecDeque::new(), now, last_end: None },
+            inner: Inner {
+                job: None,
+                events: VecDeque::new(),
+                now,
+                last_end: None,
+            },
         }
     }
 
@@ -143,7 +148,10 @@ impl FleetSession {
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
         let job = self.inner.job.as_ref().map(Job::due);
-        [self.client.poll_timeout(), job].into_iter().flatten().min()
+        [self.client.poll_timeout(), job]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// How the last attempt to connect, or the last connection, ended.
@@ -167,7 +175,9 @@ impl FleetSession {
     }
 
     fn end(&mut self, end: End, at: Moment) {
-        let Some(job) = self.inner.job.take() else { return };
+        let Some(job) = self.inner.job.take() else {
+            return;
+        };
         self.client.unsubscribe(job.sid, None);
         let event = match end {
             End::Over(ended) => FleetEvent::Finished(Box::new(job.summary(ended, at.now))),
@@ -183,7 +193,9 @@ impl FleetSession {
 
 impl EventSink for Inner {
     fn message(&mut self, message: Message<'_>) {
-        let Some(job) = self.job.as_mut().filter(|job| job.sid == message.sid) else { return };
+        let Some(job) = self.job.as_mut().filter(|job| job.sid == message.sid) else {
+            return;
+        };
         if let Some(reply) = job.handle_reply(message.payload, self.now) {
             self.events.push_back(FleetEvent::Reply(reply));
         }

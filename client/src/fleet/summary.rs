@@ -69,7 +69,9 @@ impl Summary {
     pub fn is_success(&self) -> bool {
         self.failed == 0
             && self.no_responses.is_empty()
-            && self.expected.is_none_or(|expected| self.replied.len() >= expected)
+            && self
+                .expected
+                .is_none_or(|expected| self.replied.len() >= expected)
     }
 
     /// The statistics as the machine formats write them. `discover_time` is that of the discovery before, which another operation took.
@@ -143,9 +145,16 @@ impl Aggregates {
     /// What the action wants summed up. Of the functions a DDL can name only `summary` is known; others are passed over.
     #[must_use]
     pub fn of(action: &ddl::Action) -> Self {
-        let known = action.aggregate.iter().filter(|aggregate| aggregate.function == "summary");
+        let known = action
+            .aggregate
+            .iter()
+            .filter(|aggregate| aggregate.function == "summary");
         let outputs = known.filter_map(|aggregate| aggregate.output());
-        Self { outputs: outputs.map(|name| (name.to_owned(), ddl::Summary::default())).collect() }
+        Self {
+            outputs: outputs
+                .map(|name| (name.to_owned(), ddl::Summary::default()))
+                .collect(),
+        }
     }
 
     /// Whether nothing is summed up.
@@ -160,7 +169,9 @@ impl Aggregates {
             return;
         }
         // Data that is no object has no outputs; the reply itself is counted elsewhere.
-        let Ok(Value::Object(data)) = serde_json::from_str(reply.data) else { return };
+        let Ok(Value::Object(data)) = serde_json::from_str(reply.data) else {
+            return;
+        };
         for (output, summary) in &mut self.outputs {
             if let Some(value) = data.get(output) {
                 summary.add(value);
@@ -170,7 +181,9 @@ impl Aggregates {
 
     /// The outputs by name, with the counts of their values.
     pub fn outputs(&self) -> impl Iterator<Item = (&str, &ddl::Summary)> {
-        self.outputs.iter().map(|(output, summary)| (output.as_str(), summary))
+        self.outputs
+            .iter()
+            .map(|(output, summary)| (output.as_str(), summary))
     }
 }
 

@@ -218,6 +218,12 @@ impl ClientCore {
         }
     }
 
+    /// The number of the last flush the server has answered; 0 before the first.
+    #[must_use]
+    pub const fn flushed(&self) -> u64 {
+        self.flush_done
+    }
+
     /// Asks the server for a sign that it has dealt with everything before: [`Event::Flushed`](super::Event::Flushed) with the number returned, or a higher one.
     ///
     /// It means: subscriptions made before are live, and what was published before *on this connection* was processed.

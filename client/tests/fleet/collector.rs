@@ -24,7 +24,11 @@ fn book(collector: &mut Collector, payload: &[u8], ms: u64) -> (Outcome, Option<
     let outcome = collector.handle_reply(payload, SENT + Duration::from_millis(ms), &mut |view| {
         assert_eq!(view.elapsed, Duration::from_millis(ms));
         assert!(seen.is_none(), "handed on twice");
-        seen = Some(format!("{} {}", view.sender, String::from_utf8_lossy(view.body)));
+        seen = Some(format!(
+            "{} {}",
+            view.sender,
+            String::from_utf8_lossy(view.body)
+        ));
     });
     (outcome, seen)
 }
@@ -33,7 +37,11 @@ fn book(collector: &mut Collector, payload: &[u8], ms: u64) -> (Outcome, Option<
 fn every_node_is_replied_or_missing_and_the_rest_is_counted_by_reason() {
     let expect = nodes(&["c", "a", "b", "a"]);
     let mut collector = Collector::new(id(), expect, 1, SENT, LIMIT);
-    assert_eq!(collector.expected(), Some(3), "a name that comes twice is one node");
+    assert_eq!(
+        collector.expected(),
+        Some(3),
+        "a name that comes twice is one node"
+    );
     assert_eq!(collector.missing(), ["a", "b", "c"]);
 
     let of_b = reply(id(), "b", b"pong");
@@ -42,22 +50,40 @@ fn every_node_is_replied_or_missing_and_the_rest_is_counted_by_reason() {
     assert_eq!(book(&mut collector, &of_b, 6), (Outcome::Duplicate, None));
     for _ in 0..2 {
         let stranger = reply(id(), "x", b"pong");
-        assert_eq!(book(&mut collector, &stranger, 7), (Outcome::Unexpected, None));
+        assert_eq!(
+            book(&mut collector, &stranger, 7),
+            (Outcome::Unexpected, None)
+        );
     }
     let other = reply(RequestId::from_random([2; 16]), "a", b"pong");
-    assert_eq!(book(&mut collector, &other, 8), (Outcome::WrongRequest, None));
+    assert_eq!(
+        book(&mut collector, &other, 8),
+        (Outcome::WrongRequest, None)
+    );
     assert_eq!(book(&mut collector, b"{}", 9), (Outcome::Malformed, None));
-    assert_eq!(book(&mut collector, &damaged("a"), 9), (Outcome::BadHash, None));
+    assert_eq!(
+        book(&mut collector, &damaged("a"), 9),
+        (Outcome::BadHash, None)
+    );
 
     assert_eq!(collector.missing(), ["a", "c"]);
     assert_eq!(collector.replied().collect::<Vec<_>>(), ["b"]);
     assert_eq!(collector.unexpected(), ["x"]);
     assert!(!collector.is_complete());
-    let drops = Drops { duplicate: 1, unexpected: 2, bad_hash: 1, malformed: 1, wrong_request: 1 };
+    let drops = Drops {
+        duplicate: 1,
+        unexpected: 2,
+        bad_hash: 1,
+        malformed: 1,
+        wrong_request: 1,
+    };
     assert_eq!(collector.drops(), drops);
 
     for node in ["c", "a"] {
-        assert_eq!(book(&mut collector, &reply(id(), node, b""), 10).0, Outcome::Counted);
+        assert_eq!(
+            book(&mut collector, &reply(id(), node, b""), 10).0,
+            Outcome::Counted
+        );
     }
     assert!(collector.is_complete());
     assert_eq!(collector.missing(), [""; 0]);
@@ -69,7 +95,10 @@ fn damaged(node: &str) -> Vec<u8> {
     use muster_protocol::transport::{Headers, Transport, encode_transport};
     let sound = reply(id(), node, b"pong");
     let mut secure = Vec::new();
-    Transport::parse(&sound).unwrap().decode_data(&mut secure).unwrap();
+    Transport::parse(&sound)
+        .unwrap()
+        .decode_data(&mut secure)
+        .unwrap();
     let text = String::from_utf8(secure).unwrap().replace("pong", "gnop");
     let mut payload = Vec::new();
     encode_transport(&mut payload, text.as_bytes(), &Headers::default());
@@ -95,18 +124,26 @@ fn a_count_is_complete_with_whoever_replies_first() {
 #[test]
 fn the_window_opens_with_the_first_reply_and_moves_with_each() {
     let window = Duration::from_millis(300);
-    let expect = Expect::Unknown { window: Some(window) };
+    let expect = Expect::Unknown {
+        window: Some(window),
+    };
     let mut collector = Collector::new(id(), expect, 1, SENT, LIMIT);
     assert_eq!(collector.deadline(), LIMIT);
     assert!(!collector.ends_by_window());
     for ms in [500, 700] {
         book(&mut collector, &reply(id(), &format!("n{ms}"), b""), ms);
-        assert_eq!(collector.deadline(), SENT + Duration::from_millis(ms) + window);
+        assert_eq!(
+            collector.deadline(),
+            SENT + Duration::from_millis(ms) + window
+        );
         assert!(collector.ends_by_window());
     }
     // A duplicate is no sign that more nodes are to come.
     book(&mut collector, &reply(id(), "n500", b""), 800);
-    assert_eq!(collector.deadline(), SENT + Duration::from_millis(700) + window);
+    assert_eq!(
+        collector.deadline(),
+        SENT + Duration::from_millis(700) + window
+    );
     book(&mut collector, &reply(id(), "late", b""), 1900);
     assert_eq!(collector.deadline(), LIMIT, "never beyond the last moment");
     assert!(!collector.ends_by_window());
@@ -117,7 +154,11 @@ fn garbage_never_panics() {
     let sound = reply(id(), "a", br#"{"x":"\u00e9\\"}"#);
     let mut collector = Collector::new(id(), nodes(&["a"]), 1, SENT, LIMIT);
     for len in 0..sound.len() {
-        assert_eq!(book(&mut collector, &sound[..len], 0), (Outcome::Malformed, None), "{len}");
+        assert_eq!(
+            book(&mut collector, &sound[..len], 0),
+            (Outcome::Malformed, None),
+            "{len}"
+        );
     }
     for at in 0..sound.len() {
         let mut bytes = sound.clone();

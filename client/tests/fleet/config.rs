@@ -22,11 +22,17 @@ discovery_timeout = 4
 ";
 
 fn rip() -> Surroundings {
-    Surroundings { user: "rip".to_owned(), hostname: "admin1".to_owned(), ..Surroundings::default() }
+    Surroundings {
+        user: "rip".to_owned(),
+        hostname: "admin1".to_owned(),
+        ..Surroundings::default()
+    }
 }
 
 fn read_file(path: &Path) -> io::Result<String> {
-    let name = path.strip_prefix("/ssl").map_err(|_| io::ErrorKind::NotFound)?;
+    let name = path
+        .strip_prefix("/ssl")
+        .map_err(|_| io::ErrorKind::NotFound)?;
     Ok(recorded(&format!("pki/{}", name.display())))
 }
 
@@ -39,7 +45,10 @@ fn settings_become_a_client() {
     let config = read.load(read_file).unwrap();
     assert_eq!(
         config.client.servers,
-        [ServerAddr::new("broker1.example.net", 4222), ServerAddr::new("broker2.example.net", 4223)]
+        [
+            ServerAddr::new("broker1.example.net", 4222),
+            ServerAddr::new("broker2.example.net", 4223)
+        ]
     );
     assert_eq!(config.client.tls, TlsMode::Required);
     assert!(config.tls.is_some());
@@ -58,9 +67,22 @@ fn the_certificate_name_follows_environment_user_and_identity() {
         FleetSettings::read(&settings, around).unwrap().certname
     };
     assert_eq!(with(&rip()), "rip.mcollective");
-    assert_eq!(with(&Surroundings { is_root: true, ..rip() }), "n1.example.net");
+    assert_eq!(
+        with(&Surroundings {
+            is_root: true,
+            ..rip()
+        }),
+        "n1.example.net"
+    );
     let certname = Some("ginger.mcollective".to_owned());
-    assert_eq!(with(&Surroundings { is_root: true, certname, ..rip() }), "ginger.mcollective");
+    assert_eq!(
+        with(&Surroundings {
+            is_root: true,
+            certname,
+            ..rip()
+        }),
+        "ginger.mcollective"
+    );
 }
 
 #[test]
@@ -73,7 +95,9 @@ main_collective = other
 discovery_timeout = soon
 ";
     let settings = Settings::parse(text, "client.conf");
-    let errors = FleetSettings::read(&settings, &Surroundings::default()).unwrap_err().to_string();
+    let errors = FleetSettings::read(&settings, &Surroundings::default())
+        .unwrap_err()
+        .to_string();
     for part in [
         "client.conf:1: ttl = \"5\"",
         "client.conf:2: plugin.choria.middleware_hosts",
@@ -93,8 +117,15 @@ discovery_timeout = soon
 fn files_that_are_not_there_or_of_no_use_are_named() {
     let settings = Settings::parse(GOOD, "client.conf");
     let read = || FleetSettings::read(&settings, &rip()).unwrap();
-    let error = read().load(|_| Err(io::ErrorKind::NotFound.into())).unwrap_err();
-    assert!(error.to_string().starts_with("cannot read /ssl/rip.mcollective.pem: "), "{error}");
+    let error = read()
+        .load(|_| Err(io::ErrorKind::NotFound.into()))
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("cannot read /ssl/rip.mcollective.pem: "),
+        "{error}"
+    );
     let swapped = |path: &Path| match path.extension() {
         Some(ext) if ext == "key" => Ok(recorded("pki/node1.example.net.key")),
         _ => read_file(path),
@@ -106,15 +137,30 @@ fn files_that_are_not_there_or_of_no_use_are_named() {
 #[test]
 fn laboratory_switches_need_no_files() {
     let settings = Settings::parse("", "client.conf");
-    let around = Surroundings { insecure: true, ..rip() };
-    let config = FleetSettings::read(&settings, &around).unwrap().load(read_file).unwrap();
+    let around = Surroundings {
+        insecure: true,
+        ..rip()
+    };
+    let config = FleetSettings::read(&settings, &around)
+        .unwrap()
+        .load(read_file)
+        .unwrap();
     assert_eq!(config.client.tls, TlsMode::Off);
     assert!(matches!(config.caller.security, CallerSecurity::Insecure));
     assert_eq!(config.client.servers, [ServerAddr::new("puppet", 4222)]);
 
     let settings = Settings::parse(GOOD, "client.conf");
-    let around = Surroundings { disable_tls: true, ..rip() };
-    let config = FleetSettings::read(&settings, &around).unwrap().load(read_file).unwrap();
-    assert_eq!((config.client.tls, config.tls.is_none()), (TlsMode::Off, true));
+    let around = Surroundings {
+        disable_tls: true,
+        ..rip()
+    };
+    let config = FleetSettings::read(&settings, &around)
+        .unwrap()
+        .load(read_file)
+        .unwrap();
+    assert_eq!(
+        (config.client.tls, config.tls.is_none()),
+        (TlsMode::Off, true)
+    );
     assert!(matches!(config.caller.security, CallerSecurity::X509(_)));
 }

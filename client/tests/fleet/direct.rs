@@ -9,8 +9,15 @@ use crate::support::{Stage, ok_body, with_request};
 fn each_node_gets_the_same_bytes_and_only_the_agent_as_filter() {
     let mut stage = Stage::connected();
     let id = stage.start(rpc(Target::Direct(nodes(&["n2.example.net", "n1", "n1"]))));
-    let subjects: Vec<_> = stage.published.iter().map(|(subject, _)| subject.as_str()).collect();
-    assert_eq!(subjects, ["mcollective.node.n2.example.net", "mcollective.node.n1"]);
+    let subjects: Vec<_> = stage
+        .published
+        .iter()
+        .map(|(subject, _)| subject.as_str())
+        .collect();
+    assert_eq!(
+        subjects,
+        ["mcollective.node.n2.example.net", "mcollective.node.n1"]
+    );
     assert_eq!(stage.published[0].1, stage.published[1].1);
     with_request(&stage.published[0].1, |request| {
         assert!(request.filter.class.is_empty());
@@ -19,7 +26,10 @@ fn each_node_gets_the_same_bytes_and_only_the_agent_as_filter() {
     stage.reply(id, "n1", &ok_body("{}"));
     stage.reply(id, "n2.example.net", &ok_body("{}"));
     let summary = stage.finished().expect("a summary");
-    assert_eq!((summary.ended, summary.ok, summary.unsent), (Ended::Complete, 2, 0));
+    assert_eq!(
+        (summary.ended, summary.ok, summary.unsent),
+        (Ended::Complete, 2, 0)
+    );
 }
 
 #[test]
@@ -34,28 +44,38 @@ fn a_name_that_makes_no_subject_is_missing_and_keeps_nobody_else() {
 }
 
 fn fifty_thousand() -> Vec<String> {
-    (0..50_000).map(|i| format!("node{i:05}.example.net")).collect()
+    (0..50_000)
+        .map(|i| format!("node{i:05}.example.net"))
+        .collect()
 }
 
 #[test]
 fn fifty_thousand_messages_are_published_in_slices_as_the_output_drains() {
     let mut stage = Stage::connected();
     let at = stage.at();
-    stage.session.start(rpc(Target::Direct(fifty_thousand())), at).unwrap();
+    stage
+        .session
+        .start(rpc(Target::Direct(fifty_thousand())), at)
+        .unwrap();
     let mut largest = 0;
     let mut slices = 0;
     loop {
         largest = largest.max(stage.session.client().output().len());
         stage.serve();
-        if stage.events().iter().any(|event| {
-            matches!(event, FleetEvent::Published { messages: 50_000 })
-        }) {
+        if stage
+            .events()
+            .iter()
+            .any(|event| matches!(event, FleetEvent::Published { messages: 50_000 }))
+        {
             break;
         }
         slices += 1;
         assert!(slices < 1000, "only {} published", stage.published.len());
         let due = stage.session.next_timeout().expect("a deadline");
-        assert!(due - stage.now < SECOND, "the session asks to be called soon");
+        assert!(
+            due - stage.now < SECOND,
+            "the session asks to be called soon"
+        );
         stage.now = due;
         let at = stage.at();
         stage.session.handle_timeout(at);
@@ -72,13 +92,20 @@ fn fifty_thousand_messages_are_published_in_slices_as_the_output_drains() {
 fn a_socket_that_takes_nothing_ends_at_the_deadline_with_the_rest_unsent() {
     let mut stage = Stage::connected();
     let at = stage.at();
-    stage.session.start(rpc(Target::Direct(fifty_thousand())), at).unwrap();
+    stage
+        .session
+        .start(rpc(Target::Direct(fifty_thousand())), at)
+        .unwrap();
     // The subscription is confirmed, and from then on the socket takes nothing.
     stage.serve_once();
     let waiting = stage.session.client().output().len();
     assert!(waiting >= 1024 * 1024, "{waiting}");
     while !stage.session.is_idle() {
-        stage.now = stage.session.next_timeout().expect("a deadline").max(stage.now);
+        stage.now = stage
+            .session
+            .next_timeout()
+            .expect("a deadline")
+            .max(stage.now);
         let at = stage.at();
         stage.session.handle_timeout(at);
         assert!(stage.session.client().output().len() < 2 * 1024 * 1024);
@@ -86,14 +113,21 @@ fn a_socket_that_takes_nothing_ends_at_the_deadline_with_the_rest_unsent() {
     let summary = stage.finished().expect("a summary");
     assert_eq!(summary.ended, Ended::Deadline);
     assert_eq!(summary.no_responses.len(), 50_000);
-    assert!(summary.unsent > 40_000 && summary.unsent < 50_000, "{}", summary.unsent);
+    assert!(
+        summary.unsent > 40_000 && summary.unsent < 50_000,
+        "{}",
+        summary.unsent
+    );
 }
 
 #[test]
 fn a_link_lost_while_publishing_goes_on_where_it_was_and_repeats_nothing() {
     let mut stage = Stage::connected();
     let at = stage.at();
-    let id = stage.session.start(rpc(Target::Direct(fifty_thousand())), at).unwrap();
+    let id = stage
+        .session
+        .start(rpc(Target::Direct(fifty_thousand())), at)
+        .unwrap();
     stage.serve_once();
     let handed_over = stage.session.client().stats().out_messages;
     // What waits in the output is lost with the link.
@@ -115,7 +149,10 @@ fn a_link_lost_while_publishing_goes_on_where_it_was_and_repeats_nothing() {
     stage.wait(6 * SECOND);
     let summary = stage.finished().expect("a summary");
     assert_eq!(summary.replied, ["node49999.example.net"]);
-    assert_eq!((summary.no_responses.len(), summary.links_lost), (49_999, 1));
+    assert_eq!(
+        (summary.no_responses.len(), summary.links_lost),
+        (49_999, 1)
+    );
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! The fleet client against recorded traffic and against a scripted broker, in virtual time.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
+
+mod blocking;
 mod collector;
 mod config;
 mod direct;

@@ -16,7 +16,10 @@ pub(crate) fn rpc(target: Target) -> Operation {
         agent: "rpcutil".to_owned(),
         action: "ping".to_owned(),
         data: "{}".to_owned(),
-        filter: Filter { class: vec!["base".to_owned()], ..Filter::default() },
+        filter: Filter {
+            class: vec!["base".to_owned()],
+            ..Filter::default()
+        },
         target,
         timeout: 5 * SECOND,
         aggregates: Default::default(),
@@ -32,10 +35,19 @@ fn a_discovery_subscribes_confirms_publishes_collects_and_unsubscribes() {
     let mut stage = Stage::connected();
     stage.pongs = false;
     let agent = Some("rpcutil".to_owned());
-    let id = stage.start(Operation::Discover(Discover { agent, ..Discover::default() }));
+    let id = stage.start(Operation::Discover(Discover {
+        agent,
+        ..Discover::default()
+    }));
     let reply_to = format!("mcollective.reply.37bdf08389145a56c13096c178802d3b.{id}");
-    assert_eq!(stage.ops(), [format!("SUB {reply_to} 1"), "PING".to_owned()]);
-    assert!(stage.published.is_empty(), "nothing before the subscription is live");
+    assert_eq!(
+        stage.ops(),
+        [format!("SUB {reply_to} 1"), "PING".to_owned()]
+    );
+    assert!(
+        stage.published.is_empty(),
+        "nothing before the subscription is live"
+    );
 
     stage.feed(b"PONG\r\n");
     stage.serve();
@@ -45,7 +57,10 @@ fn a_discovery_subscribes_confirms_publishes_collects_and_unsubscribes() {
         assert_eq!(request.message, "cGluZw==");
         assert_eq!(request.filter.agent, ["rpcutil"]);
         assert_eq!(request.request_id, id.as_str());
-        assert_eq!(request.time, i64::try_from(stage.at().unix.as_secs()).unwrap());
+        assert_eq!(
+            request.time,
+            i64::try_from(stage.at().unix.as_secs()).unwrap()
+        );
     });
 
     stage.wait(Duration::from_millis(20));
@@ -67,11 +82,17 @@ fn a_discovery_subscribes_confirms_publishes_collects_and_unsubscribes() {
 #[test]
 fn a_discovery_with_a_count_ends_at_once_when_it_is_reached() {
     let mut stage = Stage::connected();
-    let discover = Discover { expect: Some(2), ..Discover::default() };
+    let discover = Discover {
+        expect: Some(2),
+        ..Discover::default()
+    };
     let id = stage.start(Operation::Discover(discover));
     stage.reply(id, "n1", b"pong");
     stage.wait(SECOND);
-    assert!(!stage.session.is_idle(), "the window does not cut a known count short");
+    assert!(
+        !stage.session.is_idle(),
+        "the window does not cut a known count short"
+    );
     stage.reply(id, "n2", b"pong");
     let summary = stage.finished().expect("a summary");
     assert_eq!((summary.ended, summary.replied.len()), (Ended::Complete, 2));
@@ -90,8 +111,10 @@ fn a_ping_waits_for_the_slow_ones_and_gives_times() {
             _ => None,
         }));
     }
-    let expected =
-        [("n1".to_owned(), Duration::from_millis(30)), ("n2".to_owned(), Duration::from_millis(1530))];
+    let expected = [
+        ("n1".to_owned(), Duration::from_millis(30)),
+        ("n2".to_owned(), Duration::from_millis(1530)),
+    ];
     assert_eq!(times, expected);
     stage.wait(SECOND);
     let summary = stage.finished().expect("a summary");
@@ -108,9 +131,16 @@ fn a_broadcast_names_who_is_missing_and_counts_the_rest() {
     let (subject, payload) = &stage.published[0];
     assert_eq!(subject, "mcollective.broadcast.agent.rpcutil");
     with_request(payload, |request| {
-        assert_eq!(request.filter.class, ["base"], "a broadcast carries the whole filter");
+        assert_eq!(
+            request.filter.class,
+            ["base"],
+            "a broadcast carries the whole filter"
+        );
         assert_eq!(request.filter.agent, ["rpcutil"]);
-        assert_eq!(request.message, r#"{"agent":"rpcutil","action":"ping","data":{}}"#);
+        assert_eq!(
+            request.message,
+            r#"{"agent":"rpcutil","action":"ping","data":{}}"#
+        );
     });
     stage.reply(id, "n1", &ok_body("{}"));
     stage.reply(id, "n1", &ok_body("{}"));
@@ -152,13 +182,19 @@ fn one_operation_at_a_time_and_a_late_reply_belongs_to_none() {
     let second = stage.session.start(Operation::Ping(Ping::default()), at);
     assert_eq!(second, Err(StartError::Busy));
     stage.session.cancel(at);
-    assert_eq!(stage.finished().map(|summary| summary.ended), Some(Ended::Cancelled));
+    assert_eq!(
+        stage.finished().map(|summary| summary.ended),
+        Some(Ended::Cancelled)
+    );
     stage.serve();
     stage.reply(first, "n1", b"pong");
     assert!(stage.events().is_empty());
     assert_eq!(stage.session.client().stats().unknown_sid, 1);
 
-    let second = stage.start(Operation::Ping(Ping { expect: Some(1), ..Ping::default() }));
+    let second = stage.start(Operation::Ping(Ping {
+        expect: Some(1),
+        ..Ping::default()
+    }));
     assert_ne!(first, second);
     stage.reply(first, "n1", b"pong");
     stage.reply(second, "n2", b"pong");
@@ -172,20 +208,34 @@ fn what_no_node_would_take_is_refused_at_the_start() {
     let mut stage = Stage::connected();
     let at = stage.at();
     let refused = |stage: &mut Stage, data: &str, agent: &str, target: Target| {
-        let Operation::Rpc(mut operation) = rpc(target) else { unreachable!() };
+        let Operation::Rpc(mut operation) = rpc(target) else {
+            unreachable!()
+        };
         operation.data = data.to_owned();
         operation.agent = agent.to_owned();
-        stage.session.start(Operation::Rpc(operation), at).unwrap_err()
+        stage
+            .session
+            .start(Operation::Rpc(operation), at)
+            .unwrap_err()
     };
     let all = || Target::Broadcast(Expect::Unknown { window: None });
     for data in ["", "[]", "{", "{} {}"] {
         let error = refused(&mut stage, data, "rpcutil", all());
         assert!(matches!(error, StartError::BadData(_)), "{data} {error}");
     }
-    assert!(matches!(refused(&mut stage, "{}", "", all()), StartError::Build(_)));
-    assert!(matches!(refused(&mut stage, "{}", "rpc util", all()), StartError::BadSubject(_)));
+    assert!(matches!(
+        refused(&mut stage, "{}", "", all()),
+        StartError::Build(_)
+    ));
+    assert!(matches!(
+        refused(&mut stage, "{}", "rpc util", all()),
+        StartError::BadSubject(_)
+    ));
     let nobody = Target::Direct(Vec::new());
-    assert_eq!(refused(&mut stage, "{}", "rpcutil", nobody), StartError::NoTargets);
+    assert_eq!(
+        refused(&mut stage, "{}", "rpcutil", nobody),
+        StartError::NoTargets
+    );
     stage.serve();
     assert!(stage.ops().is_empty() && stage.session.is_idle());
 }
@@ -193,7 +243,9 @@ fn what_no_node_would_take_is_refused_at_the_start() {
 #[test]
 fn a_request_too_large_for_the_broker_fails_and_asks_nobody() {
     let mut stage = Stage::connected();
-    let Operation::Rpc(mut operation) = rpc(Target::Direct(nodes(&["n1"]))) else { unreachable!() };
+    let Operation::Rpc(mut operation) = rpc(Target::Direct(nodes(&["n1"]))) else {
+        unreachable!()
+    };
     operation.data = format!(r#"{{"x":"{}"}}"#, "x".repeat(1024 * 1024));
     stage.start(Operation::Rpc(operation));
     let events = stage.events();

@@ -68,18 +68,26 @@ impl Stage {
     /// Begins an operation and lets the broker do what it is asked until nothing more comes.
     pub(crate) fn start(&mut self, operation: Operation) -> RequestId {
         let at = self.at();
-        let id = self.session.start(operation, at).expect("the operation begins");
+        let id = self
+            .session
+            .start(operation, at)
+            .expect("the operation begins");
         self.serve();
         id
     }
 
     pub(crate) fn at(&self) -> Moment {
-        Moment { now: self.now, unix: UNIX + self.now }
+        Moment {
+            now: self.now,
+            unix: UNIX + self.now,
+        }
     }
 
     pub(crate) fn feed(&mut self, bytes: &[u8]) {
         let at = self.at();
-        self.session.handle_bytes(bytes, at).expect("the broker keeps to the protocol");
+        self.session
+            .handle_bytes(bytes, at)
+            .expect("the broker keeps to the protocol");
     }
 
     /// Time passes, to the session's deadlines one after another.
@@ -91,7 +99,9 @@ impl Stage {
             self.session.handle_timeout(at);
             self.serve();
             assert!(
-                self.session.next_timeout().is_none_or(|next| next > self.now),
+                self.session
+                    .next_timeout()
+                    .is_none_or(|next| next > self.now),
                 "a deadline that stays in the past"
             );
         }
@@ -142,12 +152,17 @@ impl Stage {
             ["PUB", subject, size] => {
                 let size: usize = size.parse().expect("a size");
                 let payload = bytes.get(len..len + size + 2)?;
-                self.published.push((subject.to_owned(), payload[..size].to_vec()));
+                self.published
+                    .push((subject.to_owned(), payload[..size].to_vec()));
                 len += size + 2;
             }
             _ => {}
         }
-        self.ops.push(if words[0] == "CONNECT" { "CONNECT".to_owned() } else { line.to_owned() });
+        self.ops.push(if words[0] == "CONNECT" {
+            "CONNECT".to_owned()
+        } else {
+            line.to_owned()
+        });
         Some(len)
     }
 
@@ -203,7 +218,10 @@ pub(crate) fn caller() -> Caller {
 /// A node's reply in its transport.
 pub(crate) fn reply(id: RequestId, node: &str, body: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
-    let headers = Headers { sender: Some(node.into()), ..Headers::default() };
+    let headers = Headers {
+        sender: Some(node.into()),
+        ..Headers::default()
+    };
     let parts = ReplyParts {
         request_id: id.as_str(),
         sender: node,

@@ -166,7 +166,10 @@ impl<'a> Reader<'a> {
             match bytes.get(self.at) {
                 Some(b'\\') => {
                     escaped = true;
-                    self.escape()?;
+                    match bytes.get(self.at + 1) {
+                        Some(&letter) if ESCAPES[usize::from(letter)] != 0 => self.at += 2,
+                        _ => self.unicode_escape()?,
+                    }
                 }
                 Some(b'"') => break,
                 Some(&byte) if byte < 0x20 => {
@@ -260,19 +263,16 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    fn escape(&mut self) -> Result<(), JsonError> {
+    fn unicode_escape(&mut self) -> Result<(), JsonError> {
         let bytes = self.text.as_bytes();
-        match bytes.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
-            Some(b'u') => match bytes.get(self.at + 2..self.at + 6) {
-                Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => self.at += 6,
-                Some(_) => return Err(self.error(JsonProblem::BadEscape)),
-                None => return Err(self.error(JsonProblem::Truncated)),
-            },
-            Some(_) => return Err(self.error(JsonProblem::BadEscape)),
-            None => return Err(self.error(JsonProblem::Truncated)),
+        match (bytes.get(self.at + 1), bytes.get(self.at + 2..self.at + 6)) {
+            (Some(b'u'), Some(digits)) if digits.iter().all(u8::is_ascii_hexdigit) => {
+                self.at += 6;
+                Ok(())
+            }
+            (None, _) | (Some(b'u'), None) => Err(self.error(JsonProblem::Truncated)),
+            _ => Err(self.error(JsonProblem::BadEscape)),
         }
-        Ok(())
     }
 
     fn number(&mut self) -> Result<(), JsonError> {
@@ -371,7 +371,7 @@ fn plain_len(bytes: &[u8]) -> usize {
 }
 
 /// What the letter after a backslash stands for; `u` has its own rule.
-const ESCAPES: [u8; 256] = {
+static ESCAPES: [u8; 256] = {
     let mut table = [0; 256];
     table[b'"' as usize] = b'"';
     table[b'\\' as usize] = b'\\';
@@ -436,10 +436,8 @@ fn unescape_unicode(bytes: &[u8]) -> (char, usize) {
     (char::REPLACEMENT_CHARACTER, 6)
 }
 
-/// Value of hex digits the reader has checked; other bytes, which only stand behind what was no escape, spoil it.
+/// Value of four hex digits, which the reader has checked.
 fn hex(digits: &[u8]) -> u32 {
-    digits.iter().fold(0, |value, &digit| {
-        let digit = char::from(digit).to_digit(16).unwrap_or(0);
-        value << 4 | digit
-    })
+    let value = |digit: u8| char::from(digit).to_digit(16).unwrap_or(0);
+    digits.iter().fold(0, |sum, &digit| sum << 4 | value(digit))
 }

@@ -17,11 +17,6 @@ pub(super) const fn equal(word: u64, byte: u8) -> u64 {
     difference.wrapping_sub(ONES) & !difference & TOPS
 }
 
-/// Flags bytes that are equal to `byte` once the bits of `mask` are set in them.
-pub(super) const fn equal_under(word: u64, mask: u8, byte: u8) -> u64 {
-    equal(word | (ONES * mask as u64), byte)
-}
-
 /// Flags bytes below `limit`, which is at most 128.
 pub(super) const fn below(word: u64, limit: u8) -> u64 {
     word.wrapping_sub(ONES * limit as u64) & !word & TOPS
@@ -52,10 +47,6 @@ mod tests {
             let word = word(&bytes);
             prop_assert_eq!(first(equal(word, byte)), position(bytes, |b| b == byte));
             prop_assert_eq!(first(below(word, limit)), position(bytes, |b| b < limit));
-            prop_assert_eq!(
-                first(equal_under(word, 2, byte | 2)),
-                position(bytes, |b| b | 2 == byte | 2)
-            );
             prop_assert_eq!(
                 first(equal(word, byte) | below(word, limit)),
                 position(bytes, |b| b == byte || b < limit)

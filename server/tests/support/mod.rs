@@ -18,68 +18,68 @@ use muster_server::classes::parse_classes;
 use muster_server::{Facts, Gate, Node, NodeOptions, NodeScratch, NodeSetup, VerifyEach};
 
 /// A moment when the recorded certificates are valid and the recorded requests are fresh.
-pub const UNIX: i64 = 1_795_587_700;
-pub const CALLER: &str = "choria=rip.mcollective";
-pub const REPLY_TO: &str = "mcollective.reply.x.1";
+pub(crate) const UNIX: i64 = 1_795_587_700;
+pub(crate) const CALLER: &str = "choria=rip.mcollective";
+pub(crate) const REPLY_TO: &str = "mcollective.reply.x.1";
 
-pub fn recorded(name: &str) -> PathBuf {
+pub(crate) fn recorded(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../testdata/choria-0.30.2")
         .join(name)
 }
 
-pub fn read(name: &str) -> String {
+pub(crate) fn read(name: &str) -> String {
     std::fs::read_to_string(recorded(name)).unwrap()
 }
 
 /// One recorded message.
 #[derive(Debug, serde::Deserialize)]
-pub struct Recorded {
-    pub subject: String,
-    pub data: String,
+pub(crate) struct Recorded {
+    pub(crate) subject: String,
+    pub(crate) data: String,
 }
 
-pub fn exchange(path: &Path) -> Vec<Recorded> {
+pub(crate) fn exchange(path: &Path) -> Vec<Recorded> {
     let text = std::fs::read_to_string(path).unwrap();
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
 }
 
-pub fn security() -> RequestSecurity {
+pub(crate) fn security() -> RequestSecurity {
     RequestSecurity::X509(Box::new(
         Verifier::new(TrustPolicy::new(read("pki/ca.pem"))).unwrap(),
     ))
 }
 
-pub fn options() -> NodeOptions {
+pub(crate) fn options() -> NodeOptions {
     NodeOptions::new(Arc::new(VerifyEach::new(security())))
 }
 
-pub fn options_with(gate: Arc<dyn Gate>) -> NodeOptions {
+pub(crate) fn options_with(gate: Arc<dyn Gate>) -> NodeOptions {
     NodeOptions::new(gate)
 }
 
-pub fn setup(options: NodeOptions) -> Arc<NodeSetup> {
+pub(crate) fn setup(options: NodeOptions) -> Arc<NodeSetup> {
     Arc::new(NodeSetup::new(options).unwrap())
 }
 
 /// A published message.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Published {
-    pub subject: String,
-    pub payload: Vec<u8>,
+pub(crate) struct Published {
+    pub(crate) subject: String,
+    pub(crate) payload: Vec<u8>,
 }
 
 /// A node that a broker at `localhost:24222` has taken.
-pub struct Connected {
-    pub node: Node,
-    pub scratch: NodeScratch,
+pub(crate) struct Connected {
+    pub(crate) node: Node,
+    pub(crate) scratch: NodeScratch,
     sids: BTreeMap<String, String>,
 }
 
 impl Connected {
-    pub fn new(setup: &Arc<NodeSetup>, identity: &str) -> Self {
+    pub(crate) fn new(setup: &Arc<NodeSetup>, identity: &str) -> Self {
         let country = identity.as_bytes()[4] - b'0';
         let facts =
             format!(r#"{{"country":"c{country}","os":{{"family":"Debian","release":12}}}}"#);
@@ -117,11 +117,11 @@ impl Connected {
         }
     }
 
-    pub fn subjects(&self) -> Vec<&str> {
+    pub(crate) fn subjects(&self) -> Vec<&str> {
         self.sids.keys().map(String::as_str).collect()
     }
 
-    pub fn bytes(&mut self, bytes: &[u8], unix: i64) {
+    pub(crate) fn bytes(&mut self, bytes: &[u8], unix: i64) {
         let unix = Duration::from_secs(unix.try_into().unwrap());
         let at = Moment {
             now: Duration::from_secs(1),
@@ -133,13 +133,26 @@ impl Connected {
     }
 
     /// Delivers a message if the node subscribed to its subject; what it publishes then.
-    pub fn deliver(&mut self, subject: &str, payload: &[u8], unix: i64) -> Vec<Published> {
+    pub(crate) fn deliver(&mut self, subject: &str, payload: &[u8], unix: i64) -> Vec<Published> {
+        self.deliver_all(subject, &[payload], unix)
+    }
+
+    /// Delivers messages in one read.
+    pub(crate) fn deliver_all(
+        &mut self,
+        subject: &str,
+        payloads: &[&[u8]],
+        unix: i64,
+    ) -> Vec<Published> {
         let Some(sid) = self.sids.get(subject) else {
             return Vec::new();
         };
-        let mut bytes = format!("MSG {subject} {sid} {}\r\n", payload.len()).into_bytes();
-        bytes.extend_from_slice(payload);
-        bytes.extend_from_slice(b"\r\n");
+        let mut bytes = Vec::new();
+        for payload in payloads {
+            bytes.extend(format!("MSG {subject} {sid} {}\r\n", payload.len()).into_bytes());
+            bytes.extend_from_slice(payload);
+            bytes.extend_from_slice(b"\r\n");
+        }
         self.bytes(&bytes, unix);
         let mut output = Vec::new();
         self.node.client().take_output(&mut output);
@@ -168,7 +181,7 @@ fn published(mut output: &[u8]) -> Vec<Published> {
 }
 
 /// A request to be signed by the recorded client.
-pub fn request<'a>(id: &'a str, agent: &'a str, body: &'a str) -> Request<'a> {
+pub(crate) fn request<'a>(id: &'a str, agent: &'a str, body: &'a str) -> Request<'a> {
     Request {
         message: body.into(),
         request_id: id.into(),
@@ -183,17 +196,17 @@ pub fn request<'a>(id: &'a str, agent: &'a str, body: &'a str) -> Request<'a> {
 }
 
 /// A discovery request under this id.
-pub fn ping(id: &str) -> Request<'_> {
+pub(crate) fn ping(id: &str) -> Request<'_> {
     request(id, "discovery", muster_protocol::rpc::DISCOVERY_PING)
 }
 
-pub const ID: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const ID: &str = "0123456789abcdef0123456789abcdef";
 
-pub fn signed(request: &Request<'_>) -> Vec<u8> {
+pub(crate) fn signed(request: &Request<'_>) -> Vec<u8> {
     payload_with(&request.to_document(), &signer(), None)
 }
 
-pub fn signer() -> Signer {
+pub(crate) fn signer() -> Signer {
     Signer::from_pem(
         &read("pki/rip.mcollective.pem"),
         &read("pki/rip.mcollective.key"),
@@ -202,7 +215,7 @@ pub fn signer() -> Signer {
 }
 
 /// The two outer layers around a document, with its own signature or another.
-pub fn payload_with(document: &str, signer: &Signer, signature: Option<&str>) -> Vec<u8> {
+pub(crate) fn payload_with(document: &str, signer: &Signer, signature: Option<&str>) -> Vec<u8> {
     let own = signer.sign_base64(document.as_bytes()).unwrap();
     let headers = Headers {
         reply_to: Some(REPLY_TO.into()),

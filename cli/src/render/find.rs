@@ -1,0 +1,49 @@
+//! `find`: the names of nodes.
+
+use std::time::Duration;
+
+/// How nodes are found: the only way there is, by its usual name.
+pub(crate) const METHOD: &str = "mc";
+
+/// The line above a request, finished.
+pub(crate) fn discovered(nodes: usize) -> String {
+    format!("Discovering nodes using the {METHOD} method .... {nodes}\n")
+}
+
+/// A name a line.
+pub(crate) fn names(names: &[String]) -> String {
+    names.iter().flat_map(|name| [name.as_str(), "\n"]).collect()
+}
+
+/// A JSON list.
+pub(crate) fn json(names: &[String]) -> String {
+    serde_json::to_string_pretty(names).expect("a list of texts has a JSON form") + "\n"
+}
+
+/// The line below the names where more is wanted.
+pub(crate) fn closing(nodes: usize, took: Duration) -> String {
+    let seconds = took.as_secs_f64();
+    format!("\nDiscovered {nodes} nodes using the {METHOD} method in {seconds:.2} seconds\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Vec<String> {
+        ["node1.example.net", "node2.example.net"].map(str::to_owned).to_vec()
+    }
+
+    #[test]
+    fn names_at_length() {
+        let nodes = sample();
+        let text = discovered(2) + &names(&nodes) + &closing(2, Duration::from_millis(2_004));
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn names_for_machines() {
+        insta::assert_snapshot!(json(&sample()));
+        assert_eq!(json(&[]), "[]\n");
+    }
+}
