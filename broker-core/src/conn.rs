@@ -19,6 +19,7 @@ use bytes::Bytes;
 
 use crate::close::CloseReason;
 use crate::ids::{AccountId, Cid, ConnRef, Key};
+use crate::stamp::Stamp;
 use crate::sublist::Matches;
 
 /// Where a connection stands.
@@ -119,11 +120,11 @@ impl Default for ConnOptions {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeepAlive {
     /// When the next turn of the keep-alive comes.
-    pub(crate) at: Duration,
+    pub(crate) at: Stamp,
     pub(crate) unanswered: u8,
-    pub(crate) sent: Option<Duration>,
-    pub(crate) rtt: Option<Duration>,
-    pub(crate) rtt_taken: Duration,
+    pub(crate) sent: Option<Stamp>,
+    /// The last round trip: when it ended, and how long it took.
+    pub(crate) rtt: Option<(Stamp, u32)>,
 }
 
 /// A connection. The part that other shards touch is its slot in [`crate::table`].
@@ -141,18 +142,18 @@ pub(crate) struct Conn {
     pub(crate) partial: Vec<u8>,
     pub(crate) parked: Option<Box<Parked>>,
     pub(crate) meta: Option<Box<ClientMeta>>,
-    pub(crate) started: Duration,
-    pub(crate) last_activity: Duration,
+    pub(crate) started: Stamp,
+    pub(crate) last_activity: Stamp,
     pub(crate) in_msgs: u64,
     pub(crate) in_bytes: u64,
     pub(crate) stalls: u32,
     pub(crate) keep_alive: KeepAlive,
     /// End of the phase: TLS, authentication, flush before close.
-    pub(crate) deadline: Option<Duration>,
+    pub(crate) deadline: Option<Stamp>,
     /// Since when the socket has taken nothing although bytes waited.
-    pub(crate) blocked_since: Option<Duration>,
+    pub(crate) blocked_since: Option<Stamp>,
     /// The earliest timer that was asked for and has not fired.
-    pub(crate) timer: Option<Duration>,
+    pub(crate) timer: Option<Stamp>,
 }
 
 impl Conn {
@@ -175,8 +176,10 @@ impl Conn {
             Some(Parked::Stalled { until }) => Some(*until),
             _ => None,
         };
-        let blocked = self.blocked_since.map(|since| since + write_deadline);
-        [self.deadline, blocked, stalled].into_iter().flatten().fold(self.keep_alive.at, Duration::min)
+        let blocked = self.blocked_since.map(|since| since.time() + write_deadline);
+        let deadline = self.deadline.map(Stamp::time);
+        let keep_alive = self.keep_alive.at.time();
+        [deadline, blocked, stalled].into_iter().flatten().fold(keep_alive, Duration::min)
     }
 }
 
@@ -187,6 +190,6 @@ mod tests {
     #[test]
     fn connection_memory_is_known() {
         let bytes = size_of::<Conn>();
-        assert!(bytes <= 352, "{bytes} bytes a connection in its shard");
+        assert!(bytes <= 256, "{bytes} bytes a connection in its shard");
     }
 }

@@ -20,6 +20,7 @@ pub mod inbox;
 pub mod outbound;
 pub mod shard;
 mod slab;
+mod stamp;
 pub mod sublist;
 mod subs;
 mod sync;

@@ -35,6 +35,12 @@ pub(crate) enum Life {
     Cut,
 }
 
+/// Publishers that were held back; boxed, because few receivers ever have some.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) publishers: Vec<ConnRef>,
+}
+
 /// The shared part of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
@@ -57,7 +63,7 @@ pub(crate) struct Shared {
     pub(crate) out_msgs: u64,
     pub(crate) out_bytes: u64,
     /// Publishers that wait until this connection has drained.
-    pub(crate) held: Option<Box<Vec<ConnRef>>>,
+    pub(crate) held: Option<Box<Held>>,
 }
 
 impl Shared {

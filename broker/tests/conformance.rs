@@ -29,7 +29,10 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("headers", include_str!("conformance/headers.txt")),
     ("keep_alive", include_str!("conformance/keep_alive.txt")),
     ("limits", include_str!("conformance/limits.txt")),
-    ("no_responders", include_str!("conformance/no_responders.txt")),
+    (
+        "no_responders",
+        include_str!("conformance/no_responders.txt"),
+    ),
     ("operations", include_str!("conformance/operations.txt")),
     ("queues", include_str!("conformance/queues.txt")),
     ("subjects", include_str!("conformance/subjects.txt")),
@@ -57,7 +60,11 @@ fn main() -> ExitCode {
 }
 
 fn trial(case: &Arc<Case>, target: Target, absent: bool) -> Option<Trial> {
-    if case.only.as_deref().is_some_and(|only| only != target.family()) {
+    if case
+        .only
+        .as_deref()
+        .is_some_and(|only| only != target.family())
+    {
         return None;
     }
     let case = Arc::clone(case);

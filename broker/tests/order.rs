@@ -22,10 +22,18 @@ use client::{Client, Event, PATIENCE};
 const TRIES_MAX: usize = 400;
 
 fn start(shards: u16, adjust: impl FnOnce(&mut CoreConfig)) -> Broker {
-    let mut core = CoreConfig { connections_max: 5000, ..CoreConfig::default() };
+    let mut core = CoreConfig {
+        connections_max: 5000,
+        ..CoreConfig::default()
+    };
     adjust(&mut core);
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let config = BrokerConfig { listen, shards: Some(shards), core, ..BrokerConfig::default() };
+    let config = BrokerConfig {
+        listen,
+        shards: Some(shards),
+        core,
+        ..BrokerConfig::default()
+    };
     Broker::start(config).unwrap()
 }
 
@@ -39,8 +47,12 @@ fn spread(broker: &Broker, each: usize) -> Vec<Vec<Client>> {
         }
         let client = Client::connect(broker.address());
         let mine = client.stream.local_addr().unwrap();
-        let holds = broker.ask(move |core, _| core.open_connections(false).any(|conn| conn.peer == mine));
-        let shard = holds.iter().position(|holds| *holds == Some(true)).expect("a shard holds it");
+        let holds =
+            broker.ask(move |core, _| core.open_connections(false).any(|conn| conn.peer == mine));
+        let shard = holds
+            .iter()
+            .position(|holds| *holds == Some(true))
+            .expect("a shard holds it");
         if placed[shard].len() < each {
             placed[shard].push(client);
         }
@@ -68,13 +80,23 @@ fn a_subscription_counts_from_its_pong_and_a_message_from_its_publishers() {
             for publisher in publishers.iter_mut().flatten() {
                 for round in 0..200 {
                     let subject = format!("round.{round}");
-                    let filter = if round % 2 == 0 { subject.clone() } else { "*.*".to_owned() };
+                    let filter = if round % 2 == 0 {
+                        subject.clone()
+                    } else {
+                        "*.*".to_owned()
+                    };
                     subscriber.send(format!("SUB {filter} {round}\r\n").as_bytes());
                     subscriber.round_trip();
                     publisher.send(format!("PUB {subject} 2\r\nhi\r\n").as_bytes());
                     publisher.round_trip();
                     subscriber.send(format!("UNSUB {round}\r\nPING\r\n").as_bytes());
-                    assert_eq!(subscriber.next(), Event::Message { sid: round, payload: b"hi" });
+                    assert_eq!(
+                        subscriber.next(),
+                        Event::Message {
+                            sid: round,
+                            payload: b"hi"
+                        }
+                    );
                     assert_eq!(subscriber.next(), Event::Pong);
                 }
             }
@@ -98,7 +120,13 @@ fn no_responders_is_exact() {
                     requester.send(b"PUB service inbox 1\r\nx\r\n");
                     requester.round_trip();
                     responder.send(b"UNSUB 5\r\nPING\r\n");
-                    assert_eq!(responder.next(), Event::Message { sid: 5, payload: b"x" });
+                    assert_eq!(
+                        responder.next(),
+                        Event::Message {
+                            sid: 5,
+                            payload: b"x"
+                        }
+                    );
                     assert_eq!(responder.next(), Event::Pong);
                     requester.send(b"PUB service inbox 1\r\nx\r\n");
                     assert_eq!(requester.next(), Event::NoResponders { sid: 1 });
@@ -170,11 +198,19 @@ fn work(mut member: Client, number: usize, seen: &[AtomicU8], ready: &Barrier) -
             Event::Message { sid: at, payload } => {
                 assert_eq!(at, sid, "a message for a subscription that ended");
                 let message: usize = std::str::from_utf8(payload).unwrap().parse().unwrap();
-                assert_eq!(seen[message].fetch_add(1, Ordering::Relaxed), 0, "message {message} twice");
+                assert_eq!(
+                    seen[message].fetch_add(1, Ordering::Relaxed),
+                    0,
+                    "message {message} twice"
+                );
                 got += 1;
                 assert!(!counted || got <= stay, "more than the maximum");
                 if got == stay && number != 0 && !stopped {
-                    let drain = if counted { "" } else { &format!("UNSUB {sid}\r\n") };
+                    let drain = if counted {
+                        ""
+                    } else {
+                        &format!("UNSUB {sid}\r\n")
+                    };
                     member.send(format!("{drain}PING\r\n").as_bytes());
                 }
             }
@@ -183,9 +219,17 @@ fn work(mut member: Client, number: usize, seen: &[AtomicU8], ready: &Barrier) -
                 leaves += 1;
                 (sid, got) = (sid + 1, 0);
                 counted = leaves % 2 == 1;
-                let maximum = if counted { format!("UNSUB {sid} {stay}\r\n") } else { String::new() };
+                let maximum = if counted {
+                    format!("UNSUB {sid} {stay}\r\n")
+                } else {
+                    String::new()
+                };
                 member.send(format!("SUB work group {sid}\r\n{maximum}").as_bytes());
-                stay = if counted { stay } else { 500 + (stay * 7 + 13) % 3000 };
+                stay = if counted {
+                    stay
+                } else {
+                    500 + (stay * 7 + 13) % 3000
+                };
             }
             other => panic!("{other:?}"),
         }
@@ -237,9 +281,15 @@ fn a_queue_group_loses_and_doubles_nothing_while_members_come_and_go() {
         }
         control.send(b"PUB stop 0\r\n\r\n");
         control.round_trip();
-        members.into_iter().map(|member| member.join().unwrap()).sum()
+        members
+            .into_iter()
+            .map(|member| member.join().unwrap())
+            .sum()
     });
-    let lost = seen.iter().filter(|seen| seen.load(Ordering::Relaxed) == 0).count();
+    let lost = seen
+        .iter()
+        .filter(|seen| seen.load(Ordering::Relaxed) == 0)
+        .count();
     assert_eq!(lost, 0, "lost messages");
     assert!(leaves > 50, "members hardly ever left: {leaves}");
 }
@@ -250,9 +300,10 @@ fn auto_unsubscribe_counts_exactly_with_publishers_on_every_shard() {
         let broker = start(shards, |_| {});
         let mut subscribers = spread(&broker, 1);
         let mut publishers: Vec<Client> = spread(&broker, 2).into_iter().flatten().collect();
-        for (round, subscriber) in (1..=40).flat_map(|round| {
-            (0..subscribers.len()).map(move |at| (round, at))
-        }).collect::<Vec<_>>() {
+        for (round, subscriber) in (1..=40)
+            .flat_map(|round| (0..subscribers.len()).map(move |at| (round, at)))
+            .collect::<Vec<_>>()
+        {
             let subscriber = &mut subscribers[subscriber][0];
             subscriber.send(format!("SUB burst {round}\r\nUNSUB {round} {round}\r\n").as_bytes());
             subscriber.round_trip();
@@ -266,7 +317,13 @@ fn auto_unsubscribe_counts_exactly_with_publishers_on_every_shard() {
             });
             subscriber.send(b"PING\r\n");
             for _ in 0..round {
-                assert_eq!(subscriber.next(), Event::Message { sid: round, payload: b"x" });
+                assert_eq!(
+                    subscriber.next(),
+                    Event::Message {
+                        sid: round,
+                        payload: b"x"
+                    }
+                );
             }
             assert_eq!(subscriber.next(), Event::Pong);
         }
@@ -302,17 +359,28 @@ fn a_slow_consumer_is_cut_by_its_pending_bytes_and_others_go_on() {
         }
         let closed = broker.ask(|core, _| {
             let closed = core.closed_connections();
-            closed.map(|info| (info.name.clone(), info.reason)).collect::<Vec<_>>()
+            closed
+                .map(|info| (info.name.clone(), info.reason))
+                .collect::<Vec<_>>()
         });
         let closed: Vec<_> = closed.into_iter().flatten().flatten().collect();
-        let wanted = (Some("the slow one".into()), Some(CloseReason::SlowConsumerPendingBytes));
+        let wanted = (
+            Some("the slow one".into()),
+            Some(CloseReason::SlowConsumerPendingBytes),
+        );
         assert_eq!(closed, [wanted]);
         let counters = broker.core().counters();
         assert!(counters.dropped_msgs >= 1);
         assert!(counters.stalled_publishers >= 1);
         publisher.send(b"PUB foo 1\r\ny\r\n");
         publisher.round_trip();
-        assert_eq!(fast.next(), Event::Message { sid: 1, payload: b"y" });
+        assert_eq!(
+            fast.next(),
+            Event::Message {
+                sid: 1,
+                payload: b"y"
+            }
+        );
         // What was in the sockets is still there, and then the end: cut, not left waiting.
         if let Err(error) = std::io::copy(&mut slow.stream, &mut std::io::sink()) {
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
@@ -323,7 +391,9 @@ fn a_slow_consumer_is_cut_by_its_pending_bytes_and_others_go_on() {
 #[test]
 fn a_consumer_that_takes_nothing_is_cut_at_the_write_deadline() {
     for shards in [1, 3] {
-        let broker = start(shards, |core| core.write_deadline = Duration::from_millis(300));
+        let broker = start(shards, |core| {
+            core.write_deadline = Duration::from_millis(300)
+        });
         let mut slow = Client::connect(broker.address());
         let mut publisher = Client::connect(broker.address());
         slow.send(b"SUB foo 1\r\n");
@@ -336,7 +406,9 @@ fn a_consumer_that_takes_nothing_is_cut_at_the_write_deadline() {
             broker.core().counters().slow_consumers_deadline == 1
         });
         let reasons = broker.ask(|core, _| {
-            core.closed_connections().map(|info| info.reason).collect::<Vec<_>>()
+            core.closed_connections()
+                .map(|info| info.reason)
+                .collect::<Vec<_>>()
         });
         let reasons: Vec<_> = reasons.into_iter().flatten().flatten().collect();
         assert_eq!(reasons, [Some(CloseReason::SlowConsumerWriteDeadline)]);
@@ -368,14 +440,23 @@ fn fan_in(shards: u16, leave: bool) {
     }
     let mut seen = vec![false; PUBLISHERS];
     for _ in 0..PUBLISHERS {
-        let Event::Message { sid: 1, payload } = reader.next() else { panic!("not a message") };
+        let Event::Message { sid: 1, payload } = reader.next() else {
+            panic!("not a message")
+        };
         assert_eq!(payload.len(), SIZE);
         let number: usize = std::str::from_utf8(&payload[..4]).unwrap().parse().unwrap();
-        assert!(!std::mem::replace(&mut seen[number], true), "message {number} twice");
+        assert!(
+            !std::mem::replace(&mut seen[number], true),
+            "message {number} twice"
+        );
     }
     reader.round_trip();
     let counters = broker.core().counters();
-    assert!(counters.held_publishers > 100, "{} were held", counters.held_publishers);
+    assert!(
+        counters.held_publishers > 100,
+        "{} were held",
+        counters.held_publishers
+    );
     assert_eq!((counters.slow_consumers(), counters.dropped_msgs), (0, 0));
 }
 
@@ -397,9 +478,21 @@ fn fan_in_from_publishers_that_leave_all_arrives() {
 fn a_second_broker_on_the_port_says_so() {
     for shards in [1, 3] {
         let broker = start(shards, |_| {});
-        let config = BrokerConfig { listen: broker.address(), shards: Some(shards), ..BrokerConfig::default() };
-        let error = Broker::start(config).expect_err("the port is taken").to_string();
-        assert_eq!(error, format!("cannot listen on {}: address already in use", broker.address()));
+        let config = BrokerConfig {
+            listen: broker.address(),
+            shards: Some(shards),
+            ..BrokerConfig::default()
+        };
+        let error = Broker::start(config)
+            .expect_err("the port is taken")
+            .to_string();
+        assert_eq!(
+            error,
+            format!(
+                "cannot listen on {}: address already in use",
+                broker.address()
+            )
+        );
         Client::connect(broker.address()).round_trip();
     }
 }
@@ -411,7 +504,11 @@ fn the_port_is_free_again_once_a_broker_stopped() {
     let mut client = Client::connect(address);
     broker.stop();
     assert_eq!(client.next(), Event::End);
-    let config = BrokerConfig { listen: address, shards: Some(3), ..BrokerConfig::default() };
+    let config = BrokerConfig {
+        listen: address,
+        shards: Some(3),
+        ..BrokerConfig::default()
+    };
     let broker = Broker::start(config).unwrap();
     Client::connect(broker.address()).round_trip();
 }
@@ -423,7 +520,10 @@ fn a_full_broker_says_so_and_counts() {
         let mut held: Vec<Client> = (0..3).map(|_| Client::connect(broker.address())).collect();
         for _ in 0..10 {
             let mut refused = Client::open(broker.address());
-            assert_eq!(refused.next(), Event::Error(b"-ERR 'maximum connections exceeded'"));
+            assert_eq!(
+                refused.next(),
+                Event::Error(b"-ERR 'maximum connections exceeded'")
+            );
             assert_eq!(refused.next(), Event::End);
         }
         for client in &mut held {
@@ -433,7 +533,9 @@ fn a_full_broker_says_so_and_counts() {
             broker.core().counters().connections_refused == 10
         });
         drop(held.pop());
-        wait_for(&broker, &mut held[0], "one left", |broker| broker.core().counters().connections == 2);
+        wait_for(&broker, &mut held[0], "one left", |broker| {
+            broker.core().counters().connections == 2
+        });
         Client::connect(broker.address()).round_trip();
     }
 }

@@ -70,3 +70,22 @@ pub(crate) fn report(result: Result<Exit, Failure>) -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::samples::summary;
+
+    #[test]
+    fn codes_are_those_of_the_table() {
+        let code = |replied: &[&str], failed, discovered| {
+            Exit::of_request(&summary(&["a", "b"], replied, failed), discovered)
+        };
+        assert_eq!(code(&["a", "b"], 0, true), Exit::Success);
+        assert_eq!(code(&["a"], 0, true), Exit::Success, "a missing node is named, not coded");
+        assert_eq!(code(&["a", "b"], 1, true), Exit::SomeFailed);
+        assert_eq!(code(&["a"], 1, false), Exit::SomeFailed);
+        assert_eq!(code(&[], 0, true), Exit::NoReplies);
+        assert_eq!(code(&[], 0, false), Exit::NobodyReplied);
+    }
+}

@@ -32,7 +32,10 @@ type NatsTrial = fn(&Peers, &Broker) -> Result<(), Failed>;
 const NATS: &[(&str, NatsTrial)] = &[
     ("publish_and_subscribe", nats_publish_and_subscribe),
     ("request_and_reply", nats_request_and_reply),
-    ("request_without_responders", nats_request_without_responders),
+    (
+        "request_without_responders",
+        nats_request_without_responders,
+    ),
     ("round_trip_time", nats_round_trip_time),
     ("bench", nats_bench),
 ];
@@ -81,7 +84,10 @@ impl Peers {
     /// The `nats` command against this broker, without the caller's own settings.
     fn nats(&self, broker: &Broker, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.nats);
-        command.args(["--server", &broker.url()]).args(arguments).stdin(Stdio::null());
+        command
+            .args(["--server", &broker.url()])
+            .args(arguments)
+            .stdin(Stdio::null());
         command.env("XDG_CONFIG_HOME", self.scripts.join("no-settings"));
         command.env("HOME", self.scripts.join("no-settings"));
         command
@@ -97,7 +103,15 @@ struct Broker {
 impl Broker {
     fn start(shards: u16) -> Result<Self, Failed> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_muster"))
-            .args(["broker", "-a", "127.0.0.1", "-p", "0", "--shards", &shards.to_string()])
+            .args([
+                "broker",
+                "-a",
+                "127.0.0.1",
+                "-p",
+                "0",
+                "--shards",
+                &shards.to_string(),
+            ])
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
@@ -184,7 +198,11 @@ fn good(output: &Output) -> Result<String, Failed> {
 }
 
 fn expect(said: &str, wanted: &str) -> Result<(), Failed> {
-    if said.contains(wanted) { Ok(()) } else { Err(format!("no {wanted:?} in:\n{said}").into()) }
+    if said.contains(wanted) {
+        Ok(())
+    } else {
+        Err(format!("no {wanted:?} in:\n{said}").into())
+    }
 }
 
 /// Runs beside the caller until [`Aside::finish`].
@@ -192,16 +210,29 @@ struct Aside(Child);
 
 impl Aside {
     fn start(mut command: Command) -> Result<Self, Failed> {
-        Ok(Self(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?))
+        Ok(Self(
+            command
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()?,
+        ))
     }
 
     fn finish(mut self) -> Result<String, Failed> {
         let mut complained = String::new();
         let mut said = String::new();
         self.0.stdout.take().unwrap().read_to_string(&mut said)?;
-        self.0.stderr.take().unwrap().read_to_string(&mut complained)?;
+        self.0
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut complained)?;
         let status = self.0.wait()?;
-        if status.success() { Ok(said) } else { Err(format!("{status}\n{said}\n{complained}").into()) }
+        if status.success() {
+            Ok(said)
+        } else {
+            Err(format!("{status}\n{said}\n{complained}").into())
+        }
     }
 }
 
@@ -215,18 +246,33 @@ impl Drop for Aside {
 fn nats_publish_and_subscribe(peers: &Peers, broker: &Broker) -> Result<(), Failed> {
     let subscriber = Aside::start(peers.nats(broker, &["sub", "news.>", "--count", "4", "--raw"]))?;
     broker.publish_until_heard("news.probe")?;
-    good(&peers.nats(broker, &["pub", "news.today", "sunny"]).output()?)?;
-    good(&peers.nats(broker, &["pub", "news.today", "rainy", "--count", "2"]).output()?)?;
+    good(
+        &peers
+            .nats(broker, &["pub", "news.today", "sunny"])
+            .output()?,
+    )?;
+    good(
+        &peers
+            .nats(broker, &["pub", "news.today", "rainy", "--count", "2"])
+            .output()?,
+    )?;
     let said = subscriber.finish()?;
     let lines: Vec<&str> = said.lines().filter(|line| !line.is_empty()).collect();
-    if lines == ["probe", "sunny", "rainy", "rainy"] { Ok(()) } else { Err(format!("{lines:?}").into()) }
+    if lines == ["probe", "sunny", "rainy", "rainy"] {
+        Ok(())
+    } else {
+        Err(format!("{lines:?}").into())
+    }
 }
 
 fn nats_request_and_reply(peers: &Peers, broker: &Broker) -> Result<(), Failed> {
-    let responder = Aside::start(peers.nats(broker, &["reply", "service", "the answer", "--count", "3"]))?;
+    let responder =
+        Aside::start(peers.nats(broker, &["reply", "service", "the answer", "--count", "3"]))?;
     broker.publish_until_heard("service")?;
     for _ in 0..2 {
-        let output = peers.nats(broker, &["request", "service", "question", "--raw"]).output()?;
+        let output = peers
+            .nats(broker, &["request", "service", "question", "--raw"])
+            .output()?;
         expect(&good(&output)?, "the answer")?;
     }
     drop(responder);
@@ -234,7 +280,9 @@ fn nats_request_and_reply(peers: &Peers, broker: &Broker) -> Result<(), Failed> 
 }
 
 fn nats_request_without_responders(peers: &Peers, broker: &Broker) -> Result<(), Failed> {
-    let output = peers.nats(broker, &["request", "nobody", "question"]).output()?;
+    let output = peers
+        .nats(broker, &["request", "nobody", "question"])
+        .output()?;
     let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     expect(&said.to_lowercase(), "no responders")
 }
@@ -247,7 +295,11 @@ fn nats_round_trip_time(peers: &Peers, broker: &Broker) -> Result<(), Failed> {
 fn nats_bench(peers: &Peers, broker: &Broker) -> Result<(), Failed> {
     let size_and_count = ["--size", "128", "--msgs", "20000", "--no-progress"];
     let both = |kind: &'static str, clients: &'static str| {
-        [&["bench", kind, "load", "--clients", clients][..], &size_and_count].concat()
+        [
+            &["bench", kind, "load", "--clients", clients][..],
+            &size_and_count,
+        ]
+        .concat()
     };
     let subscribers = Aside::start(peers.nats(broker, &both("sub", "2")))?;
     broker.publish_until_heard("load")?;

@@ -291,7 +291,7 @@ fn config_items(config: &NodeConfig, settings: &Settings, ttl: i64) -> BTreeMap<
         .map(|entry| (entry.key().to_owned(), Value::from(entry.value())))
         .collect();
     let servers: Vec<_> = config.servers.iter().map(ToString::to_string).collect();
-    let facts: Vec<_> = config
+    let facts: Value = config
         .facts_files
         .iter()
         .map(|path| path.to_string_lossy())
@@ -312,7 +312,7 @@ fn config_items(config: &NodeConfig, settings: &Settings, ttl: i64) -> BTreeMap<
             "plugin.choria.security.privileged_users",
             Value::from(config.privileged.clone()),
         ),
-        ("plugin.yaml", facts.into_iter().collect()),
+        ("plugin.yaml", facts),
         (
             "classesfile",
             Value::from(config.classes_file.to_string_lossy()),

@@ -36,7 +36,7 @@ use crate::setup::NodeSetup;
 /// One node.
 ///
 /// # Memory
-/// At most 640 bytes (a test holds it to that); its identity twice, and its own subjects; 64 bytes a subscription, of
+/// At most 544 bytes (a test holds it to that); its identity twice, and its own subjects; 64 bytes a subscription, of
 /// which there are one a collective and agent and one a collective; 16 bytes a request seen within its time to live.
 /// Setup, facts, classes and configuration are shared with whoever holds the same `Arc`.
 #[derive(Debug)]
@@ -401,6 +401,6 @@ mod tests {
     #[test]
     fn a_node_is_small() {
         let size = size_of::<Node>();
-        assert!(size <= 640, "{size}");
+        assert!(size <= 544, "{size}");
     }
 }

@@ -1,18 +1,22 @@
 //! A whole daemon, from its settings to its answers, at a broker that speaks just enough.
 
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
+use muster_pki::{Authority, KeyKind, Profile, Role, Validity};
 use muster_protocol::Scratch;
 use muster_protocol::reply::parse_reply;
 use muster_protocol::rpc::RpcRequest;
+use muster_protocol::security::Signer;
 use muster_server::daemon::{RunError, Stop, run};
 use muster_server::{NodeConfig, NodeFlags};
 use muster_settings::Settings;
 
-use support::{read, recorded, request};
+use support::{payload_with, read, recorded, request};
 
 /// The broker's end of the daemon's connection.
 struct Peer {
@@ -97,6 +101,18 @@ fn config(text: &str) -> NodeConfig {
 #[test]
 fn a_daemon_answers_with_the_facts_of_its_files_and_stops() {
     let dir = tempfile::tempdir().unwrap();
+    // The daemon goes by the wall clock, so it gets certificates of today.
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    let validity = Validity::days_from(now.as_secs() - 3_600, 2);
+    let authority = Authority::new("test", KeyKind::default(), validity).unwrap();
+    let caller = authority
+        .issue(&Profile::new(Role::Client, "rip.mcollective", validity))
+        .unwrap();
+    let signer = Signer::from_pem(&caller.cert_pem, &caller.key_pem).unwrap();
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, authority.cert_pem()).unwrap();
     let facts = dir.path().join("facts.yaml");
     std::fs::write(&facts, "country: mt\n").unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -110,7 +126,7 @@ classesfile = {}
 rpcauthorization = 0
 ",
         listener.local_addr().unwrap(),
-        recorded("pki/ca.pem").display(),
+        ca.display(),
         facts.display(),
         dir.path().join("classes.txt").display(),
     ));
@@ -126,6 +142,7 @@ rpcauthorization = 0
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
     request.time = now.as_secs().try_into().unwrap();
+    let payload = payload_with(&request.to_document(), &signer, None);
     let reply = peer.ask(
         "mcollective.node.node1.example.net",
         &support::signed(&request),

@@ -1,5 +1,7 @@
 //! What a node does with a message, step by step, and how it counts.
 
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 mod support;
 
 use std::sync::Arc;

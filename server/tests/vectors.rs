@@ -1,5 +1,7 @@
 //! Nodes fed the requests that real servers were fed answer what those answered, but for figures of their own.
 
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -172,7 +172,7 @@ impl Net {
         let Some(wire) = self.wires.get_mut(id).and_then(Option::as_mut) else { return };
         let Some(at) = wire.link.next_arrival(end, now) else { return };
         let armed = &mut wire.armed[end.index()];
-        if armed.is_none_or(|armed| armed <= now || at < armed) {
+        if armed.is_none_or(|armed| at < armed) {
             *armed = Some(at);
             self.queue.push(at, Event::Arrive(id, end));
         }

@@ -15,6 +15,7 @@ use crate::config::Credentials;
 use crate::conn::{ClientMeta, Conn, ConnOptions, Phase};
 use crate::ids::{AccountId, ConnRef, Key};
 use crate::sublist::Member;
+use crate::stamp::Stamp;
 use crate::subs::{Sub, SubTable};
 use crate::table::{Life, Shared};
 
@@ -135,7 +136,7 @@ impl ShardCore {
         conn.phase = Phase::Active;
         conn.deadline = None;
         conn.meta = Some(Box::new(meta));
-        conn.keep_alive.at = now + first_ping + jitter;
+        conn.keep_alive.at = Stamp::of(now + first_ping + jitter);
         let me = conn.me;
         self.broker.table.with(me, |shared| shared.headers = options.headers);
         self.schedule(key);
@@ -246,8 +247,8 @@ impl ShardCore {
         let Some(conn) = self.conn_mut(key) else { return };
         conn.keep_alive.unanswered = 0;
         if let Some(sent) = conn.keep_alive.sent.take() {
-            conn.keep_alive.rtt = Some(now.saturating_sub(sent));
-            conn.keep_alive.rtt_taken = now;
+            let micros = now.saturating_sub(sent.time()).as_micros();
+            conn.keep_alive.rtt = Some((Stamp::of(now), u32::try_from(micros).unwrap_or(u32::MAX)));
         }
     }
 
@@ -265,7 +266,7 @@ impl ShardCore {
     }
 
     /// Removes what has had its last message, before anything later can be seen by the client.
-    pub(super) fn remove_exhausted(&mut self, key: Key) {
+    pub(super) fn remove_exhausted(&self, key: Key) {
         let Some((me, account)) = self.conn(key).map(|conn| (conn.me, conn.account)) else { return };
         let gone = self.broker.table.with(me, |shared| {
             std::mem::take(&mut shared.exhausted).then(|| shared.subs.take_exhausted())

@@ -11,6 +11,7 @@ use super::{ConnInfo, ShardCore};
 use crate::close::CloseReason;
 use crate::conn::{Parked, Phase};
 use crate::ids::Key;
+use crate::stamp::Stamp;
 use crate::table::Life;
 
 /// How long a closing connection may take to read the reason.
@@ -30,7 +31,7 @@ impl ShardCore {
         let abandon = !flushes;
         let was_parked = conn.parked.take();
         conn.phase = Phase::Closing { reason, abandon };
-        conn.deadline = flushes.then(|| now + FAREWELL);
+        conn.deadline = flushes.then(|| Stamp::of(now + FAREWELL));
         conn.partial = Vec::new();
         if let Some(Parked::Held { since }) = was_parked.as_deref() {
             let held = now.saturating_sub(*since);
@@ -57,7 +58,9 @@ impl ShardCore {
         let me = conn.me;
         self.conns.remove(key.index);
         if let Some(last) = self.broker.table.release(me) {
-            self.release(last.held.as_deref().map_or(&[], Vec::as_slice));
+            if let Some(held) = last.held {
+                self.release(&held.publishers);
+            }
         }
         self.broker.dismiss();
         self.counters.connections -= 1;
@@ -89,7 +92,7 @@ impl ShardCore {
             shared.held.take()
         });
         if let Some(held) = held.flatten() {
-            self.release(&held);
+            self.release(&held.publishers);
         }
     }
 

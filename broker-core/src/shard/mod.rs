@@ -33,6 +33,7 @@ use crate::counters::Counters;
 use crate::ids::{AccountId, ConnRef, Key, ShardId};
 use crate::inbox::Notice;
 use crate::slab::ChunkSlab;
+use crate::stamp::Stamp;
 use crate::sublist::{MatchCache, Matches};
 
 pub use output::Flush;
@@ -40,6 +41,9 @@ pub use snapshot::{ConnInfo, SubInfo};
 
 /// Subjects whose match result one shard remembers.
 const CACHE_SUBJECTS: usize = 8192;
+
+/// Connections that may wait to be flushed before sliced work stops for them.
+const DIRTY_MAX: usize = 2048;
 
 /// What became of an accepted socket.
 #[derive(Debug)]
@@ -172,19 +176,18 @@ impl ShardCore {
             partial: Vec::new(),
             parked: None,
             meta: None,
-            started: now,
-            last_activity: now,
+            started: Stamp::of(now),
+            last_activity: Stamp::of(now),
             in_msgs: 0,
             in_bytes: 0,
             stalls: 0,
             keep_alive: KeepAlive {
-                at: now + config.ping_interval,
+                at: Stamp::of(now + config.ping_interval),
                 unanswered: 0,
                 sent: None,
                 rtt: None,
-                rtt_taken: Duration::ZERO,
             },
-            deadline,
+            deadline: deadline.map(Stamp::of),
             blocked_since: None,
             timer: None,
         };
@@ -214,7 +217,7 @@ impl ShardCore {
             && conn.phase == Phase::AwaitTls
         {
             conn.phase = phase;
-            conn.deadline = deadline;
+            conn.deadline = deadline.map(Stamp::of);
             self.schedule(key);
         }
     }
@@ -222,7 +225,7 @@ impl ShardCore {
     /// Takes bytes that arrived on a connection, after TLS.
     pub fn handle_bytes(&mut self, key: Key, bytes: &[u8], now: Duration) {
         let Some(conn) = self.conn_mut(key).filter(|conn| !conn.is_closing()) else { return };
-        conn.last_activity = now;
+        conn.last_activity = Stamp::of(now);
         if conn.partial.is_empty() && conn.parked.is_none() {
             let used = self.process(key, bytes, now);
             if let (Some(conn), Some(rest)) = (self.conn_mut(key), bytes.get(used..)) {
@@ -244,7 +247,8 @@ impl ShardCore {
     /// Goes on with connections that stopped for their bound, as far as this turn's bound allows.
     pub fn resume(&mut self, now: Duration) {
         for _ in 0..self.ready.len() {
-            if self.deliveries_left == 0 {
+            // A fan-out goes no faster than its receivers are flushed, or all of it lies in memory at once.
+            if self.deliveries_left == 0 || self.dirty.len() > DIRTY_MAX {
                 return;
             }
             let Some(key) = self.ready.pop_front() else { return };

@@ -9,6 +9,7 @@ use crate::conn::{Conn, Parked, Phase};
 use crate::ids::{ConnRef, Key};
 use crate::inbox::Notice;
 use crate::outbound::Segment;
+use crate::stamp::Stamp;
 use crate::table::Life;
 
 /// What the owner of the socket is to do with a connection that is to be flushed.
@@ -62,7 +63,7 @@ impl ShardCore {
             if shared.owed < release_below { shared.held.take() } else { None }
         });
         if let Some(held) = released.flatten() {
-            self.release(&held);
+            self.release(&held.publishers);
         }
     }
 
@@ -71,7 +72,7 @@ impl ShardCore {
         if let Some(conn) = self.conn_mut(key)
             && conn.blocked_since.is_none()
         {
-            conn.blocked_since = Some(now);
+            conn.blocked_since = Some(Stamp::of(now));
             self.schedule(key);
         }
     }
@@ -99,8 +100,8 @@ impl ShardCore {
         let write_deadline = self.broker.config.write_deadline;
         let Some(conn) = self.conn_mut(key) else { return };
         let due = Conn::next_due(conn, write_deadline);
-        if conn.timer.is_none_or(|timer| due < timer) {
-            conn.timer = Some(due);
+        if conn.timer.is_none_or(|timer| due < timer.time()) {
+            conn.timer = Some(Stamp::of(due));
             self.timers.push((key, due));
         }
     }

@@ -296,7 +296,7 @@ impl ShardCore {
             // Asked again under the lock: it may have drained, or been cut, since it was found full.
             let full = shared.owed >= release_below && shared.life == Life::Open;
             if full {
-                shared.held.get_or_insert_default().push(me);
+                shared.held.get_or_insert_default().publishers.push(me);
             }
             full
         });

@@ -109,12 +109,10 @@ impl ShardCore {
                 return None;
             }
             let key = shared.key();
+            let unnamed = SidNames::default();
             let Shared { subs, names, .. } = shared;
             let sub = subs.get_mut(member.sid)?;
-            Some((
-                key,
-                sub_info(sub, names.as_deref().unwrap_or(&SidNames::default())),
-            ))
+            Some((key, sub_info(sub, names.as_deref().unwrap_or(&unnamed))))
         });
         let (key, info) = found.flatten()?;
         self.conn(key).map(|conn| (conn.cid, info))
@@ -147,11 +145,11 @@ impl ShardCore {
             cid: conn.cid,
             key: conn.key(shared.index),
             peer: conn.peer,
-            started: conn.started,
-            last_activity: conn.last_activity,
+            started: conn.started.time(),
+            last_activity: conn.last_activity.time(),
             stopped: None,
             reason: None,
-            rtt: conn.keep_alive.rtt,
+            rtt: conn.keep_alive.rtt.map(|(_, micros)| Duration::from_micros(micros.into())),
             pending_bytes: shared.owed,
             in_msgs: conn.in_msgs,
             out_msgs: shared.out_msgs,

@@ -8,6 +8,7 @@ use super::ShardCore;
 use crate::close::CloseReason;
 use crate::conn::{Conn, Phase};
 use crate::ids::Key;
+use crate::stamp::Stamp;
 
 /// A round-trip time older than this is measured again, even on a busy connection.
 const RTT_AGE_MAX: Duration = Duration::from_secs(3600);
@@ -20,18 +21,18 @@ impl ShardCore {
     pub fn handle_timeout(&mut self, key: Key, now: Duration) {
         let write_deadline = self.broker.config.write_deadline;
         let Some(conn) = self.conn_mut(key) else { return };
-        if conn.timer.is_some_and(|timer| timer > now) {
+        if conn.timer.is_some_and(|timer| timer.time() > now) {
             return;
         }
         conn.timer = None;
-        let late = conn.blocked_since.is_some_and(|since| since + write_deadline <= now);
+        let late = conn.blocked_since.is_some_and(|since| since.time() + write_deadline <= now);
         if let Some(reason) = overdue(conn, now) {
             self.close(key, reason, now);
         } else if late && !conn.is_closing() {
             self.close(key, CloseReason::SlowConsumerWriteDeadline, now);
         } else {
             self.end_stall(key, now);
-            if self.conn(key).is_some_and(|conn| conn.keep_alive.at <= now) {
+            if self.conn(key).is_some_and(|conn| conn.keep_alive.at.time() <= now) {
                 self.keep_alive(key, now);
             }
         }
@@ -42,18 +43,19 @@ impl ShardCore {
         let (interval, unanswered_max) =
             (self.broker.config.ping_interval, self.broker.config.pings_out_max);
         let Some(conn) = self.conn_mut(key) else { return };
-        conn.keep_alive.at = now + interval;
+        conn.keep_alive.at = Stamp::of(now + interval);
         if matches!(conn.phase, Phase::AwaitTls | Phase::Closing { .. }) {
             return;
         }
         // A PING before the first PONG would confuse clients that read one line after CONNECT and PING.
-        if !conn.greeted && now < conn.started + GREETING_MAX {
-            conn.keep_alive.at = conn.started + GREETING_MAX;
+        let greeting_over = conn.started.time() + GREETING_MAX;
+        if !conn.greeted && now < greeting_over {
+            conn.keep_alive.at = Stamp::of(greeting_over);
             return;
         }
-        let fresh_rtt = conn.keep_alive.rtt.is_some()
-            && now.saturating_sub(conn.keep_alive.rtt_taken) < RTT_AGE_MAX;
-        if fresh_rtt && now.saturating_sub(conn.last_activity) < interval {
+        let since = |at: Stamp| now.saturating_sub(at.time());
+        let fresh_rtt = conn.keep_alive.rtt.is_some_and(|(taken, _)| since(taken) < RTT_AGE_MAX);
+        if fresh_rtt && since(conn.last_activity) < interval {
             return;
         }
         if conn.keep_alive.unanswered >= unanswered_max {
@@ -61,14 +63,14 @@ impl ShardCore {
             return;
         }
         conn.keep_alive.unanswered += 1;
-        conn.keep_alive.sent = Some(now);
+        conn.keep_alive.sent = Some(Stamp::of(now));
         self.append(key, 8, put_ping);
     }
 }
 
 /// The deadline of the phase, if it has passed.
 fn overdue(conn: &Conn, now: Duration) -> Option<CloseReason> {
-    conn.deadline.filter(|deadline| *deadline <= now)?;
+    conn.deadline.filter(|deadline| deadline.time() <= now)?;
     match conn.phase {
         Phase::AwaitTls => Some(CloseReason::TlsHandshake),
         Phase::AwaitConnect => Some(CloseReason::AuthenticationTimeout),

@@ -20,7 +20,8 @@ struct Peer {
 pub(crate) fn play(case: &Case, address: SocketAddr) -> Result<(), String> {
     let mut peers: BTreeMap<char, Peer> = BTreeMap::new();
     for step in &case.steps {
-        let explain = |error: String| format!("line {}, connection {}: {error}", step.line, step.conn);
+        let explain =
+            |error: String| format!("line {}, connection {}: {error}", step.line, step.conn);
         if !peers.contains_key(&step.conn) {
             let mut peer = Peer::open(address).map_err(explain)?;
             if !matches!(step.act, Act::Expect(_) | Act::ExpectLine(_)) {
@@ -50,7 +51,9 @@ fn perform(peer: &mut Peer, step: &Step) -> Result<(), String> {
         }
         Act::Closed => peer.expect_closed(),
         Act::Leave => {
-            peer.stream.shutdown(std::net::Shutdown::Write).map_err(|error| error.to_string())?;
+            peer.stream
+                .shutdown(std::net::Shutdown::Write)
+                .map_err(|error| error.to_string())?;
             peer.expect_closed()
         }
     }
@@ -59,13 +62,23 @@ fn perform(peer: &mut Peer, step: &Step) -> Result<(), String> {
 impl Peer {
     fn open(address: SocketAddr) -> Result<Self, String> {
         let stream = TcpStream::connect(address).map_err(|error| format!("connect: {error}"))?;
-        stream.set_read_timeout(Some(PATIENCE)).map_err(|error| error.to_string())?;
-        stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        Ok(Self { stream, received: Vec::new(), closed: false })
+        stream
+            .set_read_timeout(Some(PATIENCE))
+            .map_err(|error| error.to_string())?;
+        stream
+            .set_nodelay(true)
+            .map_err(|error| error.to_string())?;
+        Ok(Self {
+            stream,
+            received: Vec::new(),
+            closed: false,
+        })
     }
 
     fn send(&mut self, bytes: &[u8]) -> Result<(), String> {
-        self.stream.write_all(bytes).map_err(|error| format!("send: {error}"))
+        self.stream
+            .write_all(bytes)
+            .map_err(|error| format!("send: {error}"))
     }
 
     fn expect(&mut self, expected: &[u8]) -> Result<(), String> {
@@ -98,13 +111,20 @@ impl Peer {
             }
             self.pass_over_keep_alive(prefix)?;
         }
-        Err(format!("expected a line {}…, got {}", show(prefix), self.state()))
+        Err(format!(
+            "expected a line {}…, got {}",
+            show(prefix),
+            self.state()
+        ))
     }
 
     fn expect_any_order(&mut self, pieces: &[Vec<u8>]) -> Result<(), String> {
         let mut left: Vec<&Vec<u8>> = pieces.iter().collect();
         while !left.is_empty() {
-            if let Some(at) = left.iter().position(|piece| self.received.starts_with(piece)) {
+            if let Some(at) = left
+                .iter()
+                .position(|piece| self.received.starts_with(piece))
+            {
                 let piece = left.swap_remove(at);
                 self.received.drain(..piece.len());
             } else if !left.iter().any(|piece| piece.starts_with(&self.received)) || !self.fill()? {
@@ -122,7 +142,11 @@ impl Peer {
             }
             self.fill()?;
         }
-        if self.received.is_empty() { Ok(()) } else { Err(format!("expected the end, got {}", self.state())) }
+        if self.received.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("expected the end, got {}", self.state()))
+        }
     }
 
     /// A server that measures round trips may ask at any time; where the script expects it, it stays.
@@ -141,7 +165,12 @@ impl Peer {
         match self.stream.read(&mut chunk) {
             Ok(0) => self.closed = true,
             Ok(read) => self.received.extend_from_slice(&chunk[..read]),
-            Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
+                ) =>
+            {
                 self.closed = true;
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {

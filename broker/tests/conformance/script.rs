@@ -59,10 +59,17 @@ pub(crate) fn parse(file: &str, text: &str) -> Vec<Case> {
         }
         if let Some(name) = line.strip_prefix("== ") {
             let name = format!("{file}::{}", name.replace(' ', "_"));
-            cases.push(Case { name, only: None, settings: Vec::new(), steps: Vec::new() });
+            cases.push(Case {
+                name,
+                only: None,
+                settings: Vec::new(),
+                steps: Vec::new(),
+            });
             continue;
         }
-        let case = cases.last_mut().unwrap_or_else(|| panic!("{file} line {at}: no case yet"));
+        let case = cases
+            .last_mut()
+            .unwrap_or_else(|| panic!("{file} line {at}: no case yet"));
         if let Some(only) = line.strip_prefix("only ") {
             case.only = Some(only.to_owned());
         } else if let Some(setting) = line.strip_prefix("with ") {
@@ -81,8 +88,14 @@ pub(crate) fn parse(file: &str, text: &str) -> Vec<Case> {
 
 /// Neighbouring lines of any order become one step.
 fn push(steps: &mut Vec<Step>, step: Step) {
-    if let (Some(Step { conn, act: Act::ExpectAnyOrder(before), .. }), Act::ExpectAnyOrder(more)) =
-        (steps.last_mut(), &step.act)
+    if let (
+        Some(Step {
+            conn,
+            act: Act::ExpectAnyOrder(before),
+            ..
+        }),
+        Act::ExpectAnyOrder(more),
+    ) = (steps.last_mut(), &step.act)
         && *conn == step.conn
     {
         before.extend(more.iter().cloned());
@@ -113,7 +126,11 @@ fn step(line: &str, at: usize) -> Option<Step> {
             _ => return None,
         }
     };
-    Some(Step { line: at, conn, act })
+    Some(Step {
+        line: at,
+        conn,
+        act,
+    })
 }
 
 fn unescape(text: &str) -> Vec<u8> {
@@ -139,8 +156,14 @@ fn unescape(text: &str) -> Vec<u8> {
                 rest = &rest[2..];
             }
             b'{' => {
-                let end = rest.iter().position(|byte| *byte == b'}').expect("a closing brace");
-                let count: usize = std::str::from_utf8(&rest[..end - 1]).unwrap().parse().unwrap();
+                let end = rest
+                    .iter()
+                    .position(|byte| *byte == b'}')
+                    .expect("a closing brace");
+                let count: usize = std::str::from_utf8(&rest[..end - 1])
+                    .unwrap()
+                    .parse()
+                    .unwrap();
                 out.resize(out.len() + count, rest[end - 1]);
                 rest = &rest[end + 1..];
             }

@@ -20,7 +20,11 @@ pub(crate) enum Target {
 /// A running server; it ends when dropped.
 pub(crate) enum Server {
     Muster(Broker),
-    NatsServer { child: Child, address: SocketAddr, _folder: tempfile::TempDir },
+    NatsServer {
+        child: Child,
+        address: SocketAddr,
+        _folder: tempfile::TempDir,
+    },
 }
 
 type Settings = [(String, String)];
@@ -52,14 +56,19 @@ impl Target {
     pub(crate) fn start(&self, settings: &Settings) -> Result<Server, String> {
         match self {
             Self::Muster { shards } => {
-                let core = CoreConfig { connections_max: 1000, ..CoreConfig::default() };
+                let core = CoreConfig {
+                    connections_max: 1000,
+                    ..CoreConfig::default()
+                };
                 let config = BrokerConfig {
                     listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
                     shards: Some(*shards),
                     core: core_config(core, settings),
                     ..BrokerConfig::default()
                 };
-                Broker::start(config).map(Server::Muster).map_err(|error| error.to_string())
+                Broker::start(config)
+                    .map(Server::Muster)
+                    .map_err(|error| error.to_string())
             }
             Self::NatsServer(path) => start_nats_server(path, settings),
         }
@@ -76,7 +85,9 @@ fn core_config(mut core: CoreConfig, settings: &Settings) -> CoreConfig {
                 core.credentials = Some(Credentials::User { user, password });
             }
             "auth_timeout_ms" => core.auth_timeout = Duration::from_millis(value.parse().unwrap()),
-            "ping_interval_ms" => core.ping_interval = Duration::from_millis(value.parse().unwrap()),
+            "ping_interval_ms" => {
+                core.ping_interval = Duration::from_millis(value.parse().unwrap())
+            }
             "ping_max" => core.pings_out_max = value.parse().unwrap(),
             "max_payload" => core.limits.payload_max = value.parse().unwrap(),
             "max_control_line" => core.limits.control_line_max = value.parse().unwrap(),
@@ -101,10 +112,15 @@ fn nats_config(settings: &Settings) -> String {
             }
             "auth_timeout_ms" => {
                 let milliseconds: u32 = value.parse().unwrap();
-                writeln!(authorization, "  timeout: {}", f64::from(milliseconds) / 1000.0)
+                writeln!(
+                    authorization,
+                    "  timeout: {}",
+                    f64::from(milliseconds) / 1000.0
+                )
             }
             "ping_interval_ms" => writeln!(text, "ping_interval: \"{value}ms\""),
-            "ping_max" | "max_payload" | "max_control_line" | "max_connections" | "max_subscriptions" => {
+            "ping_max" | "max_payload" | "max_control_line" | "max_connections"
+            | "max_subscriptions" => {
                 writeln!(text, "{key}: {value}")
             }
             "no_headers" => writeln!(text, "no_header_support: true"),
@@ -135,7 +151,11 @@ fn start_nats_server(path: &Path, settings: &Settings) -> Result<Server, String>
     let mut address = None;
     loop {
         let before = said.len();
-        if log.read_line(&mut said).map_err(|error| error.to_string())? == 0 {
+        if log
+            .read_line(&mut said)
+            .map_err(|error| error.to_string())?
+            == 0
+        {
             return Err(format!("nats-server did not start: {said}"));
         }
         let line = &said[before..];
@@ -148,7 +168,11 @@ fn start_nats_server(path: &Path, settings: &Settings) -> Result<Server, String>
     // The log goes on; a full pipe would stop the server.
     std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
     let address = address.ok_or("nats-server did not say where it listens")?;
-    Ok(Server::NatsServer { child, address, _folder: folder })
+    Ok(Server::NatsServer {
+        child,
+        address,
+        _folder: folder,
+    })
 }
 
 impl Server {

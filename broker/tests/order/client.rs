@@ -13,9 +13,14 @@ const QUIET: &str = r#"{"verbose":false,"pedantic":false,"headers":true,"no_resp
 /// Something a client gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Event<'a> {
-    Message { sid: u64, payload: &'a [u8] },
+    Message {
+        sid: u64,
+        payload: &'a [u8],
+    },
     /// The broker says that nobody listens.
-    NoResponders { sid: u64 },
+    NoResponders {
+        sid: u64,
+    },
     Pong,
     Error(&'a [u8]),
     /// The connection was closed.
@@ -52,7 +57,12 @@ impl Client {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut client = Self { stream, buffer: vec![0; 128 * 1024], start: 0, end: 0 };
+        let mut client = Self {
+            stream,
+            buffer: vec![0; 128 * 1024],
+            start: 0,
+            end: 0,
+        };
         let info = client.line().expect("INFO");
         assert!(client.buffer[info].starts_with(b"INFO {"));
         client
@@ -72,7 +82,10 @@ impl Client {
     /// The next thing of interest; keep-alives are answered.
     pub(crate) fn next(&mut self) -> Event<'_> {
         match self.find() {
-            Found::Message(sid, at) => Event::Message { sid, payload: &self.buffer[at] },
+            Found::Message(sid, at) => Event::Message {
+                sid,
+                payload: &self.buffer[at],
+            },
             Found::NoResponders(sid) => Event::NoResponders { sid },
             Found::Pong => Event::Pong,
             Found::Error(at) => Event::Error(&self.buffer[at]),
@@ -80,10 +93,11 @@ impl Client {
         }
     }
 
-
     fn find(&mut self) -> Found {
         loop {
-            let Some(line) = self.line() else { return Found::End };
+            let Some(line) = self.line() else {
+                return Found::End;
+            };
             match &self.buffer[line.start..line.start + 2] {
                 b"MS" => return self.message(line),
                 b"HM" => {

@@ -1,18 +1,32 @@
 //! `muster broker`.
 
-use std::net::{IpAddr, SocketAddr};
-use std::process::ExitCode;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use muster_broker::{Broker, BrokerConfig};
-use muster_reactor::signal::{Signal, Signals};
+use muster_broker::{Broker, BrokerConfig, TlsSetting, monitor};
+use muster_broker_core::config::Credentials;
+use muster_reactor::tls::TlsFiles;
+use muster_settings::Settings;
+
+use super::daemon::{RunWord, block_signals, wait_for_end};
+use crate::exit::{Exit, Failure};
+use crate::files::{self, PidFile};
+use crate::log;
 
 /// How often the shards' lines for the log are fetched.
 const LOG_EVERY: Duration = Duration::from_millis(200);
 
+/// Flags go before the file.
 #[derive(Debug, Args)]
 pub(crate) struct BrokerArgs {
+    #[arg(hide = true)]
+    run: Option<RunWord>,
+    /// Configuration file.
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Port for clients; 0 takes a free one.
     #[arg(short, long)]
     port: Option<u16>,
@@ -23,39 +37,124 @@ pub(crate) struct BrokerArgs {
     #[arg(long)]
     shards: Option<u16>,
     /// Connections of clients at most.
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     max_connections: Option<u64>,
+    /// Port for monitoring over HTTP; 0 takes a free one.
+    #[arg(short, long, value_name = "PORT")]
+    monitor: Option<u16>,
+    /// Speak TLS with clients.
+    #[arg(long, requires_all = ["tlscert", "tlskey"])]
+    tls: bool,
+    /// The broker's certificate.
+    #[arg(long, value_name = "FILE", requires = "tlskey")]
+    tlscert: Option<PathBuf>,
+    /// Its key.
+    #[arg(long, value_name = "FILE", requires = "tlscert")]
+    tlskey: Option<PathBuf>,
+    /// The authorities of clients' certificates.
+    #[arg(long, value_name = "FILE", requires = "tlscert")]
+    tlscacert: Option<PathBuf>,
+    /// Every client must show a certificate.
+    #[arg(long, requires = "tlscacert")]
+    tlsverify: bool,
+    /// The user clients log in as.
+    #[arg(long, requires = "pass")]
+    user: Option<String>,
+    /// The user's password.
+    #[arg(long, requires = "user")]
+    pass: Option<String>,
+    /// The token clients log in with.
+    #[arg(long, value_name = "TOKEN", conflicts_with = "user")]
+    auth: Option<String>,
+    /// File for the process id.
+    #[arg(long, value_name = "FILE")]
+    pid: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &BrokerArgs) -> ExitCode {
-    let mut config = BrokerConfig::default();
-    let address = args.addr.unwrap_or(config.listen.ip());
-    config.listen = SocketAddr::new(address, args.port.unwrap_or(config.listen.port()));
-    config.shards = args.shards;
-    config.core.connections_max = args.max_connections.unwrap_or(config.core.connections_max);
-    let signals = match Signals::block() {
-        Ok(signals) => signals,
-        Err(error) => return fail(&error),
-    };
-    let broker = match Broker::start(config) {
-        Ok(broker) => broker,
-        Err(error) => return fail(&error),
-    };
+pub(crate) fn run(args: &BrokerArgs) -> Result<Exit, Failure> {
+    let config = args.config()?;
+    let signals = block_signals()?;
+    let monitor_address = config.monitor;
+    let broker = Arc::new(Broker::start(config).map_err(Failure::new)?);
+    let monitor = monitor_address.map(|address| {
+        monitor::serve(Arc::clone(&broker), address).map_err(|error| {
+            Failure::new(format!("cannot serve monitoring on {address}: {error}"))
+        })
+    });
+    let monitor = monitor.transpose()?;
+    let pid = args.pid.as_deref().map(PidFile::write).transpose()?;
     eprintln!("Listening for client connections on {}", broker.address());
+    if let Some(monitor) = &monitor {
+        eprintln!("Serving monitoring on http://{}", monitor.address());
+    }
     eprintln!("This host {}", broker.capacity());
     eprintln!("Server is ready");
-    loop {
-        match signals.wait(LOG_EVERY) {
-            Ok(Some(Signal::Interrupt | Signal::Terminate)) => break,
-            Ok(_) => broker.log_events(),
-            Err(error) => return fail(&error),
-        }
-    }
-    broker.stop();
-    ExitCode::SUCCESS
+    wait_for_end(&signals, LOG_EVERY, || broker.log_events())?;
+    // The monitor holds the broker, whose last handle stops it.
+    drop(monitor);
+    drop(broker);
+    drop(pid);
+    Ok(Exit::Success)
 }
 
-fn fail(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("muster broker: {error}");
-    ExitCode::FAILURE
+impl BrokerArgs {
+    /// The file's settings with the flags over them; starts logging as they say.
+    fn config(&self) -> Result<BrokerConfig, Failure> {
+        let mut config = match &self.config {
+            Some(path) => from_file(&files::load(path)?)?,
+            None => {
+                log::start("info", &log::Target::Stderr)?;
+                BrokerConfig::default()
+            }
+        };
+        let address = self.addr.unwrap_or(config.listen.ip());
+        config.listen = SocketAddr::new(address, self.port.unwrap_or(config.listen.port()));
+        if let Some(port) = self.monitor {
+            // Monitoring tells names and addresses: it is for this host unless a flag or the file says more.
+            let configured = config.monitor.map(|address| address.ip());
+            let address = configured.or(self.addr).unwrap_or(Ipv4Addr::LOCALHOST.into());
+            config.monitor = Some(SocketAddr::new(address, port));
+        }
+        config.shards = self.shards.or(config.shards);
+        config.core.connections_max = self.max_connections.unwrap_or(config.core.connections_max);
+        if let Some(credentials) = self.credentials() {
+            config.core.credentials = Some(credentials);
+        }
+        if let Some(tls) = self.tls()? {
+            config.tls = tls;
+        }
+        Ok(config)
+    }
+
+    fn credentials(&self) -> Option<Credentials> {
+        match (&self.user, &self.pass, &self.auth) {
+            (Some(user), Some(pass), _) => Some(Credentials::User {
+                user: user.as_str().into(),
+                password: pass.as_str().into(),
+            }),
+            (_, _, Some(token)) => Some(Credentials::Token(token.as_str().into())),
+            _ => None,
+        }
+    }
+
+    fn tls(&self) -> Result<Option<TlsSetting>, Failure> {
+        let (Some(cert), Some(key)) = (&self.tlscert, &self.tlskey) else { return Ok(None) };
+        let (cert, key) = (files::need(cert)?, files::need(key)?);
+        let ca = self.tlscacert.as_deref().map(files::need).transpose()?;
+        let texts = TlsFiles { cert: &cert, key: &key, ca: ca.as_deref() };
+        let setting =
+            if self.tlsverify { TlsSetting::mutual(&texts) } else { TlsSetting::server(&texts) };
+        setting.map(Some).map_err(Failure::new)
+    }
+}
+
+fn from_file(settings: &Settings) -> Result<BrokerConfig, Failure> {
+    let config = BrokerConfig::from_settings(settings, files::read).map_err(Failure::new);
+    let mut reader = settings.reader();
+    let (level, target) = log::read(&mut reader);
+    let log = reader.finish().map_err(Failure::new);
+    let (config, ()) = (config?, log?);
+    files::warn(settings);
+    log::start(level, &target)?;
+    Ok(config)
 }

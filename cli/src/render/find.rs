@@ -2,17 +2,19 @@
 
 use std::time::Duration;
 
-/// How nodes are found: the only way there is, by its usual name.
-pub(crate) const METHOD: &str = "mc";
+use super::text::one_line;
 
-/// The line above a request, finished.
+/// The line above a request, while nodes are asked who they are. `mc` is the usual name of the only way there is.
+pub(crate) const DISCOVERING: &str = "Discovering nodes using the mc method ....";
+
+/// The same line, finished.
 pub(crate) fn discovered(nodes: usize) -> String {
-    format!("Discovering nodes using the {METHOD} method .... {nodes}\n")
+    format!("{DISCOVERING} {nodes}\n")
 }
 
 /// A name a line.
 pub(crate) fn names(names: &[String]) -> String {
-    names.iter().flat_map(|name| [name.as_str(), "\n"]).collect()
+    names.iter().map(|name| format!("{}\n", one_line(name))).collect()
 }
 
 /// A JSON list.
@@ -23,7 +25,7 @@ pub(crate) fn json(names: &[String]) -> String {
 /// The line below the names where more is wanted.
 pub(crate) fn closing(nodes: usize, took: Duration) -> String {
     let seconds = took.as_secs_f64();
-    format!("\nDiscovered {nodes} nodes using the {METHOD} method in {seconds:.2} seconds\n")
+    format!("\nDiscovered {nodes} nodes using the mc method in {seconds:.2} seconds\n")
 }
 
 #[cfg(test)]

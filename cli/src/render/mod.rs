@@ -12,7 +12,7 @@ mod text;
 mod value;
 
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
 use std::io::{self, Write};
 

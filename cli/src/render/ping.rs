@@ -87,14 +87,10 @@ impl Times {
     pub(crate) fn json(&self, no_responses: &[String]) -> String {
         let (max, min, avg) = self.extremes().unwrap_or_default();
         let in_ms = |time: Duration| time.as_secs_f64() * 1000.0;
-        let reply =
-            |(sender, time): &'_ (String, Duration)| (sender.clone(), in_ms(*time));
-        let replies: Vec<_> = self.replies.iter().map(reply).collect();
+        let replies = self.replies.iter();
+        let replies = replies.map(|(sender, time)| Reply { sender, time_ms: in_ms(*time) });
         let document = Document {
-            replies: replies
-                .iter()
-                .map(|(sender, time_ms)| Reply { sender, time_ms: *time_ms })
-                .collect(),
+            replies: replies.collect(),
             no_responses,
             stats: Stats {
                 replies: self.len(),

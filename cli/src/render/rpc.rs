@@ -109,7 +109,7 @@ pub(crate) fn nodes(replies: &[Reply<'_>], action: &Action, shape: Shape) -> Str
 /// Names of the nodes with good replies.
 pub(crate) fn senders(replies: &[Reply<'_>]) -> String {
     let good = replies.iter().filter(|reply| reply.is_ok());
-    good.flat_map(|reply| [reply.sender, "\n"]).collect()
+    good.map(|reply| format!("{}\n", one_line(reply.sender))).collect()
 }
 
 /// What the action's description wants summed up.

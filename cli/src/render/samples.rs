@@ -6,14 +6,14 @@ use muster_client::fleet::{Aggregates, Drops, Ended, NodeReply, Summary};
 use muster_protocol::ddl::Ddl;
 use muster_protocol::request_id::RequestId;
 
-pub(super) const DISCOVER_TIME: Duration = Duration::from_micros(2_001_364);
+pub(crate) const DISCOVER_TIME: Duration = Duration::from_micros(2_001_364);
 
 /// Seconds since 1970 of all samples.
 const UNIX: u32 = 1_795_587_802;
 
-pub(super) const INVENTORY: &str = r#"{"action":"inventory","statuscode":0,"statusmsg":"OK","data":{"agents":["discovery","rpcutil"],"classes":["base","role::web"],"collectives":["mcollective"],"data_plugins":["choria"],"facts":{"country":"c1","os":{"family":"Debian","release":12}},"machines":[],"main_collective":"mcollective","version":"0.1.0","upgradable":false}}"#;
+pub(crate) const INVENTORY: &str = r#"{"action":"inventory","statuscode":0,"statusmsg":"OK","data":{"agents":["discovery","rpcutil"],"classes":["base","role::web"],"collectives":["mcollective"],"data_plugins":["choria"],"facts":{"country":"c1","os":{"family":"Debian","release":12}},"machines":[],"main_collective":"mcollective","version":"0.1.0","upgradable":false}}"#;
 
-pub(super) fn reply(sender: &str, body: &str) -> NodeReply {
+pub(crate) fn reply(sender: &str, body: &str) -> NodeReply {
     NodeReply {
         sender: sender.into(),
         body: body.as_bytes().into(),
@@ -23,7 +23,7 @@ pub(super) fn reply(sender: &str, body: &str) -> NodeReply {
 }
 
 /// Two good replies to a request for a fact, and five bad ones.
-pub(super) fn fact_replies() -> Vec<NodeReply> {
+pub(crate) fn fact_replies() -> Vec<NodeReply> {
     let good = |value: &str| {
         format!(
             r#"{{"action":"get_fact","statuscode":0,"statusmsg":"OK","data":{{"fact":"country","value":"{value}"}}}}"#
@@ -44,7 +44,7 @@ pub(super) fn fact_replies() -> Vec<NodeReply> {
 }
 
 /// What came of the request those are replies to.
-pub(super) fn fact_summary() -> Summary {
+pub(crate) fn fact_summary() -> Summary {
     let replies = fact_replies();
     let names: Vec<_> = replies.iter().map(|reply| &*reply.sender).collect();
     let mut summary = summary(&[&names[..], &["gone.example.net"]].concat(), &names, 5);
@@ -57,7 +57,7 @@ pub(super) fn fact_summary() -> Summary {
 }
 
 /// What came of a request to some nodes, of which some replied, some of those with a failure.
-pub(super) fn summary(asked: &[&str], replied: &[&str], failed: usize) -> Summary {
+pub(crate) fn summary(asked: &[&str], replied: &[&str], failed: usize) -> Summary {
     let missing = asked.iter().filter(|name| !replied.contains(name));
     Summary {
         request_id: RequestId::from_random([7; 16]),

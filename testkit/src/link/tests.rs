@@ -21,6 +21,7 @@ fn drain(link: &mut Link, end: End, mut now: Duration) -> (Vec<u8>, Vec<Duration
 
 #[test]
 fn nothing_is_lost_or_overtaken_and_pieces_are_cut_anywhere() {
+    let mut pieces = 0;
     for seed in 0..50 {
         let mut link = link(seed, LinkModel { chunk_max: 30, ..LinkModel::default() });
         let sent: Vec<u8> = (0..=255).cycle().take(2000).collect();
@@ -30,10 +31,12 @@ fn nothing_is_lost_or_overtaken_and_pieces_are_cut_anywhere() {
         assert!(!link.is_readable(End::Far, MS));
         let (got, moments, ended) = drain(&mut link, End::Far, MS);
         assert_eq!((got, ended), (sent, Arrival::Nothing));
-        assert!(moments.len() > 3 && moments.is_sorted());
+        assert!(moments.is_sorted());
+        pieces += moments.len();
         assert!(moments.iter().all(|at| *at > MS && *at <= 6 * MS), "{moments:?}");
         assert_eq!(link.in_flight(End::Near), 0);
     }
+    assert!(pieces > 150, "{pieces} in 50 runs");
 }
 
 #[test]

@@ -47,13 +47,26 @@ pub(super) struct Fleet {
 
 impl Fleet {
     pub(super) fn new(shards: u16, adjust: impl FnOnce(&mut CoreConfig)) -> Self {
-        let mut config = CoreConfig { seed: 7, connections_max: 10_000, ..CoreConfig::default() };
+        let mut config = CoreConfig {
+            seed: 7,
+            connections_max: 10_000,
+            ..CoreConfig::default()
+        };
         adjust(&mut config);
         let broker = Arc::new(BrokerCore::new(config, shards));
-        let shards = (0..shards).map(|id| ShardCore::new(Arc::clone(&broker), ShardId(id))).collect();
+        let shards = (0..shards)
+            .map(|id| ShardCore::new(Arc::clone(&broker), ShardId(id)))
+            .collect();
         let now = Duration::from_secs(1000);
         let (ended, sockets, timers) = (Vec::new(), BTreeMap::new(), BTreeSet::new());
-        Self { broker, shards, now, ended, sockets, timers }
+        Self {
+            broker,
+            shards,
+            now,
+            ended,
+            sockets,
+            timers,
+        }
     }
 
     /// A connection that has said nothing.
@@ -69,7 +82,10 @@ impl Fleet {
             Accepted::Refused { farewell } => {
                 let farewell = String::from_utf8(farewell).unwrap();
                 assert!(farewell.starts_with("INFO {"));
-                assert!(farewell.ends_with("-ERR 'maximum connections exceeded'\r\n"), "{farewell}");
+                assert!(
+                    farewell.ends_with("-ERR 'maximum connections exceeded'\r\n"),
+                    "{farewell}"
+                );
                 None
             }
         }
@@ -91,7 +107,9 @@ impl Fleet {
 
     /// Leaves bytes in the client's socket.
     pub(super) fn send(&mut self, client: Client, bytes: &str) {
-        self.socket(client).unread.extend_from_slice(bytes.as_bytes());
+        self.socket(client)
+            .unread
+            .extend_from_slice(bytes.as_bytes());
     }
 
     /// What the client received since the last call.
@@ -184,10 +202,12 @@ impl Fleet {
 
     pub(super) fn reason(&self, client: Client) -> Option<CloseReason> {
         let ended = self.ended.iter().rev();
-        ended.filter(|info| info.key == client.key).find_map(|info| info.reason)
+        ended
+            .filter(|info| info.key == client.key)
+            .find_map(|info| info.reason)
     }
 
-    fn is_busy(&mut self) -> bool {
+    fn is_busy(&self) -> bool {
         let shards = &self.shards;
         let unread = |(client, socket): (&Client, &Socket)| {
             !socket.unread.is_empty() && shards[client.shard].wants_input(client.key)
@@ -201,7 +221,9 @@ impl Fleet {
     }
 
     fn flush(&mut self, client: Client) {
-        let Some(socket) = self.sockets.get_mut(&client) else { return };
+        let Some(socket) = self.sockets.get_mut(&client) else {
+            return;
+        };
         let core = &mut self.shards[client.shard];
         let flush = core.take_output(client.key, &mut socket.backlog, self.now);
         match flush {
@@ -231,6 +253,8 @@ impl Fleet {
     }
 
     fn socket(&mut self, client: Client) -> &mut Socket {
-        self.sockets.get_mut(&client).expect("a client of this fleet")
+        self.sockets
+            .get_mut(&client)
+            .expect("a client of this fleet")
     }
 }

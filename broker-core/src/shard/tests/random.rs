@@ -42,9 +42,21 @@ impl Scene {
         };
         let steady = some(3, "SUB foo 1\r\n");
         let slow = some(3, "SUB foo 1\r\n");
-        let members = some(4, "SUB foo group 1\r\n").into_iter().map(|client| (client, 1)).collect();
+        let members = some(4, "SUB foo group 1\r\n")
+            .into_iter()
+            .map(|client| (client, 1))
+            .collect();
         let publishers = some(PUBLISHERS, "PING\r\n");
-        Self { fleet, rng, steady, slow, members, publishers, published: [0; PUBLISHERS], received: BTreeMap::new() }
+        Self {
+            fleet,
+            rng,
+            steady,
+            slow,
+            members,
+            publishers,
+            published: [0; PUBLISHERS],
+            received: BTreeMap::new(),
+        }
     }
 
     fn step(&mut self) {
@@ -52,16 +64,22 @@ impl Scene {
             0..5 => {
                 let at = self.rng.usize(..PUBLISHERS);
                 for _ in 0..self.rng.usize(1..4) {
-                    let text = format!("<{at} {:04} {}>", self.published[at], "x".repeat(self.rng.usize(..200)));
+                    let text = format!(
+                        "<{at} {:04} {}>",
+                        self.published[at],
+                        "x".repeat(self.rng.usize(..200))
+                    );
                     self.published[at] += 1;
-                    self.fleet.send(self.publishers[at], &super::publish("foo", &text));
+                    self.fleet
+                        .send(self.publishers[at], &super::publish("foo", &text));
                 }
             }
             5 => {
                 let at = self.rng.usize(1..self.members.len());
                 let (client, sid) = &mut self.members[at];
                 let next = *sid + 1;
-                self.fleet.send(*client, &format!("UNSUB {sid}\r\nSUB foo group {next}\r\n"));
+                self.fleet
+                    .send(*client, &format!("UNSUB {sid}\r\nSUB foo group {next}\r\n"));
                 *sid = next;
             }
             6 => {
@@ -77,7 +95,9 @@ impl Scene {
                 let slow = self.slow[self.rng.usize(..self.slow.len())];
                 self.fleet.unblock(slow);
             }
-            _ => self.fleet.advance(Duration::from_millis(self.rng.u64(..30))),
+            _ => self
+                .fleet
+                .advance(Duration::from_millis(self.rng.u64(..30))),
         }
         let shard = self.rng.usize(..self.fleet.shards.len());
         self.fleet.turn(shard);
@@ -86,7 +106,13 @@ impl Scene {
 
     fn read(&mut self) {
         let members = self.members.iter().map(|(client, _)| *client);
-        for client in self.steady.iter().copied().chain(self.slow.iter().copied()).chain(members) {
+        for client in self
+            .steady
+            .iter()
+            .copied()
+            .chain(self.slow.iter().copied())
+            .chain(members)
+        {
             let got = self.fleet.take(client);
             self.received.entry(client).or_default().push_str(&got);
         }
@@ -103,7 +129,9 @@ impl Scene {
     /// The messages a client received, each as publisher and number.
     fn messages(&self, client: Client) -> Vec<(usize, usize)> {
         let texts = self.received[&client].split('<').skip(1);
-        texts.map(|text| (text[..1].parse().unwrap(), text[2..6].parse().unwrap())).collect()
+        texts
+            .map(|text| (text[..1].parse().unwrap(), text[2..6].parse().unwrap()))
+            .collect()
     }
 
     fn all(&self) -> Vec<(usize, usize)> {
@@ -115,7 +143,10 @@ impl Scene {
 /// The messages of one publisher come in their order.
 fn is_ordered(messages: &[(usize, usize)]) -> bool {
     (0..PUBLISHERS).all(|at| {
-        messages.iter().filter(|(from, _)| *from == at).is_sorted_by(|one, next| one < next)
+        messages
+            .iter()
+            .filter(|(from, _)| *from == at)
+            .is_sorted_by(|one, next| one < next)
     })
 }
 
@@ -139,13 +170,19 @@ fn who_keeps_up_gets_everything_once_and_in_order() {
             assert!(is_ordered(&scene.messages(*client)), "seed {seed}");
             cut += u32::from(scene.fleet.is_closed(*client));
         }
-        let of_group = scene.members.iter().map(|(client, _)| scene.messages(*client));
+        let of_group = scene
+            .members
+            .iter()
+            .map(|(client, _)| scene.messages(*client));
         let mut of_group: Vec<(usize, usize)> = of_group.flatten().collect();
         of_group.sort_unstable();
         assert_eq!(of_group, all, "seed {seed}");
         let counters = scene.fleet.counters();
         assert_eq!(counters.in_msgs, all.len() as u64, "seed {seed}");
-        assert_eq!(u64::from(scene.slow.iter().any(|slow| scene.fleet.is_closed(*slow))), counters.slow_consumers().min(1));
+        assert_eq!(
+            u64::from(scene.slow.iter().any(|slow| scene.fleet.is_closed(*slow))),
+            counters.slow_consumers().min(1)
+        );
         scene.fleet.broker.accounts()[0].sublist.assert_invariants();
     }
     assert!(cut > 5, "only {cut} were cut: the seeds try too little");

@@ -1,0 +1,72 @@
+//! `muster server`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use muster_server::config::LogTarget;
+use muster_server::daemon::{self, Stop};
+use muster_server::{NodeConfig, NodeFlags};
+
+use super::daemon::{RunWord, block_signals, wait_for_end};
+use crate::exit::{Exit, Failure};
+use crate::files::{self, PidFile};
+use crate::{host, log};
+
+/// Signals wake their thread; there is nothing to do in between.
+const IDLE: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    #[arg(hide = true)]
+    run: Option<RunWord>,
+    /// Configuration file.
+    #[arg(short, long, value_name = "FILE", default_value = "/etc/choria/server.conf")]
+    config: PathBuf,
+    /// File for the process id.
+    #[arg(long, value_name = "FILE")]
+    pid: Option<PathBuf>,
+    /// DANGEROUS: connect in clear.
+    #[arg(long)]
+    disable_tls: bool,
+    /// DANGEROUS: connect in clear and believe every request, whoever sent it.
+    #[arg(long)]
+    insecure: bool,
+}
+
+pub(crate) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
+    let settings = files::load(&args.config)?;
+    let flags = NodeFlags {
+        disable_tls: args.disable_tls || args.insecure,
+        insecure: args.insecure,
+        hostname: host::hostname(),
+        config_file: args.config.to_string_lossy().into_owned(),
+    };
+    let config = NodeConfig::from_settings(&settings, &flags).map_err(Failure::new)?;
+    files::warn(&settings);
+    log::start(config.log_level, &target(&config.log_target))?;
+    let signals = block_signals()?;
+    let stop = Stop::new().map_err(Failure::new)?;
+    let pid = args.pid.as_deref().map(PidFile::write).transpose()?;
+    // The node has the main thread, so that its end, whatever the cause, is the end of the process.
+    let request = stop.clone();
+    let listener = std::thread::Builder::new().name("signals".to_owned());
+    let listener = listener.spawn(move || {
+        if wait_for_end(&signals, IDLE, || ()).is_ok() {
+            request.request();
+        }
+    });
+    listener.map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
+    let result = daemon::run(&config, &stop);
+    drop(pid);
+    result.map(|()| Exit::Success).map_err(Failure::new)
+}
+
+fn target(target: &LogTarget) -> log::Target {
+    match target {
+        LogTarget::Discard => log::Target::Discard,
+        LogTarget::Stdout => log::Target::Stdout,
+        LogTarget::Stderr => log::Target::Stderr,
+        LogTarget::File(path) => log::Target::File(path.clone()),
+    }
+}

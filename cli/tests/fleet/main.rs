@@ -1,0 +1,54 @@
+//! Real binaries on port 0, driven as users drive them: an authority, a broker, three nodes and a caller, over mutual TLS.
+//!
+//! The same questions go through a `muster broker` and through a real `nats-server`, which lies in `target/peers/bin` (made by `scripts/peers`)
+//! or where `MUSTER_NATS_SERVER` says; without it, its trials are listed as ignored.
+
+#![expect(clippy::unwrap_used, reason = "a test program")]
+
+mod daemons;
+mod lab;
+mod process;
+mod questions;
+
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use lab::{BrokerKind, Lab};
+
+/// A laboratory that is set up by the first trial that needs it, and taken down at the end.
+#[derive(Clone)]
+struct SharedLab(BrokerKind, Arc<Mutex<Option<Arc<Lab>>>>);
+
+impl SharedLab {
+    fn get(&self) -> Result<Arc<Lab>, Failed> {
+        let mut place = self.1.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(lab) = &*place {
+            return Ok(Arc::clone(lab));
+        }
+        let lab = Arc::new(Lab::start(&self.0)?);
+        Ok(Arc::clone(place.insert(lab)))
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let labs = [BrokerKind::Muster, BrokerKind::nats_server()]
+        .map(|kind| SharedLab(kind, Arc::default()));
+    let mut trials = Vec::new();
+    for lab in &labs {
+        for (name, ask) in questions::ALL {
+            let (lab, present) = (lab.clone(), lab.0.is_present());
+            let trial = Trial::test(format!("{name}::{}", lab.0.name()), move || ask(&*lab.get()?));
+            trials.push(trial.with_ignored_flag(!present));
+        }
+    }
+    for (name, act) in daemons::ALL {
+        trials.push(Trial::test(*name, act));
+    }
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    // Only now do the daemons end.
+    drop(labs);
+    conclusion.exit_code()
+}
