@@ -1,5 +1,7 @@
 //! Monitoring of a running broker, asked over real sockets as its tools ask.
 
+#![expect(clippy::unwrap_used, reason = "only tests and their helpers are here")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, mpsc};

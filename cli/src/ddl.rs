@@ -56,7 +56,7 @@ mod tests {
         let libdir = tempfile::tempdir().unwrap();
         let folder = libdir.path().join("mcollective/agent");
         std::fs::create_dir_all(&folder).unwrap();
-        let text = r#"{"metadata":{"name":"parrot","timeout":5},"actions":[{"name":"echo"}]}"#;
+        let text = r#"{"metadata":{"name":"parrot","timeout":5},"actions":[{"action":"echo"}]}"#;
         std::fs::write(folder.join("parrot.json"), text).unwrap();
         std::fs::write(folder.join("broken.json"), "{").unwrap();
         let libdirs = [libdir.path().to_owned()];

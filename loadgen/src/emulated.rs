@@ -18,7 +18,7 @@ const SIZE_MAX: u64 = 400_000;
 const DDL: &str = r#"{
   "metadata": {"name": "emulated0", "description": "Replies of a chosen size", "author": "Muster", "license": "Apache-2.0", "version": "1.0.0", "url": "", "timeout": 120},
   "actions": [{
-    "name": "generate", "display": "failed", "description": "Makes a message of a size",
+    "action": "generate", "display": "failed", "description": "Makes a message of a size",
     "input": {"size": {"prompt": "Size", "description": "Bytes of the message", "type": "integer", "optional": true, "default": 20}},
     "output": {"message": {"description": "Digits", "display_as": "Message"}},
     "aggregate": []

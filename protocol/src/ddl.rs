@@ -56,6 +56,7 @@ pub struct Metadata {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Action {
     /// Name of the action.
+    #[serde(rename = "action")]
     pub name: String,
     /// What it does.
     #[serde(default)]

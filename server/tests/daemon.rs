@@ -6,6 +6,7 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 use muster_pki::{Authority, KeyKind, Profile, Role, Validity};
 use muster_protocol::Scratch;
@@ -27,6 +28,9 @@ struct Peer {
 impl Peer {
     fn accept(listener: &TcpListener) -> Self {
         let (stream, _) = listener.accept().unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
         let mut peer = Self {
             reader: BufReader::new(stream),
             subjects: Vec::new(),
@@ -143,10 +147,7 @@ rpcauthorization = 0
         .unwrap();
     request.time = now.as_secs().try_into().unwrap();
     let payload = payload_with(&request.to_document(), &signer, None);
-    let reply = peer.ask(
-        "mcollective.node.node1.example.net",
-        &support::signed(&request),
-    );
+    let reply = peer.ask("mcollective.node.node1.example.net", &payload);
     let mut scratch = Scratch::new();
     let reply = parse_reply(&reply, &mut scratch).unwrap();
     let body = std::str::from_utf8(reply.body).unwrap();

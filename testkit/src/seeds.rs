@@ -17,15 +17,20 @@ pub const SEED_VARIABLE: &str = "MUSTER_SIM_SEED";
 /// Runs a test for each seed below `count`, or for those the environment asks for.
 /// Where one fails, its seed and the command that repeats it are printed; `name` is the test's name with its modules.
 ///
+/// Returns how many seeds were run: what only many of them together can show is not to be asked of few.
+///
 /// # Panics
 /// When the test does, or when a variable holds no number.
-pub fn for_seeds(name: &str, count: u64, run: impl Fn(u64)) {
-    for seed in chosen(number(SEED_VARIABLE), number(SEEDS_VARIABLE).unwrap_or(count)) {
+pub fn for_seeds(name: &str, count: u64, run: impl Fn(u64)) -> u64 {
+    let seeds = chosen(number(SEED_VARIABLE), number(SEEDS_VARIABLE).unwrap_or(count));
+    let ran = seeds.end - seeds.start;
+    for seed in seeds {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed))) {
             report(&replay_command(name, seed));
             resume_unwind(panic);
         }
     }
+    ran
 }
 
 fn chosen(one: Option<u64>, count: u64) -> std::ops::Range<u64> {

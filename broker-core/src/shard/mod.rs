@@ -332,7 +332,9 @@ impl ShardCore {
         let mut used = 0;
         loop {
             let Some(conn) = self.conn(key) else { return buf.len() };
-            if self.deliveries_left == 0 {
+            // A publish that was held is counted and acknowledged already; without budget it parks as a fan-out that has not begun.
+            let was_held = matches!(conn.parked.as_deref(), Some(Parked::Held { .. }));
+            if self.deliveries_left == 0 && !was_held {
                 self.park(key, Parked::Budget);
                 self.ready.push_back(key);
                 return used;

@@ -89,7 +89,7 @@ impl<'a> Params<'a> {
         let parse = |text: &str| {
             // A sign is an error there, even a plus.
             let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-            let parsed = text.parse::<u64>().map_err(|error| error.kind().clone());
+            let parsed = text.parse::<u64>().map_err(|error| *error.kind());
             parsed
                 .and_then(|number| {
                     if digits {

@@ -14,14 +14,15 @@ use std::time::Duration;
 
 use muster_protocol::filter::Filter;
 use muster_protocol::request_id::RequestId;
-use muster_protocol::rpc::{DISCOVERY_AGENT, DISCOVERY_PING, RpcReply, RpcRequest, StatusCode};
+use muster_protocol::rpc::{RpcReply, StatusCode};
 use muster_protocol::subject;
 
-use super::collect::{Collector, Expect, Outcome, ReplyView};
+use super::collect::{Collector, Outcome, ReplyView};
 use super::error::{BuildError, Failure, StartError};
 use super::event::{FleetEvent, NodeReply};
 use super::identity::Caller;
-use super::operation::{Operation, Rpc, Target};
+use super::operation::Operation;
+use super::plan::{Addressing, Plan};
 use super::request::{RequestParts, check, encode_request, reply_subject};
 use super::summary::{Aggregates, Ended, Summary};
 use crate::moment::Moment;
@@ -78,12 +79,6 @@ pub(super) enum Stage {
     },
     /// Replies are waited for.
     Collecting,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Addressing {
-    Broadcast,
-    Direct,
 }
 
 /// How an operation ended.
@@ -343,79 +338,5 @@ impl Job {
             });
         }
         Ok(())
-    }
-}
-
-/// An operation, reduced to one request.
-struct Plan {
-    agent: String,
-    body: String,
-    filter: Filter,
-    addressing: Addressing,
-    expect: Expect,
-    timeout: Duration,
-    is_rpc: bool,
-    aggregates: Aggregates,
-}
-
-impl Plan {
-    fn of(operation: Operation) -> Result<Self, StartError> {
-        match operation {
-            Operation::Discover(discover) => {
-                let mut filter = discover.filter;
-                if let Some(agent) = &discover.agent {
-                    filter.add_agent(agent);
-                }
-                let unknown = Expect::Unknown {
-                    window: discover.window,
-                };
-                let expect = discover.expect.map_or(unknown, Expect::Count);
-                Ok(Self::discovery(filter, expect, discover.timeout))
-            }
-            Operation::Ping(ping) => {
-                let unknown = Expect::Unknown { window: None };
-                let expect = ping.expect.map_or(unknown, Expect::Count);
-                Ok(Self::discovery(ping.filter, expect, ping.timeout))
-            }
-            Operation::Rpc(rpc) => Self::rpc(*rpc),
-        }
-    }
-
-    fn discovery(filter: Filter, expect: Expect, timeout: Duration) -> Self {
-        Self {
-            agent: DISCOVERY_AGENT.to_owned(),
-            body: DISCOVERY_PING.to_owned(),
-            filter,
-            addressing: Addressing::Broadcast,
-            expect,
-            timeout,
-            is_rpc: false,
-            aggregates: Aggregates::default(),
-        }
-    }
-
-    fn rpc(rpc: Rpc) -> Result<Self, StartError> {
-        let data: serde_json::Value = serde_json::from_str(&rpc.data)
-            .map_err(|error| StartError::BadData(error.to_string()))?;
-        if !data.is_object() {
-            return Err(StartError::BadData("the text is another value".to_owned()));
-        }
-        let (addressing, expect, mut filter) = match rpc.target {
-            Target::Broadcast(expect) => (Addressing::Broadcast, expect, rpc.filter),
-            Target::Direct(nodes) if nodes.is_empty() => return Err(StartError::NoTargets),
-            // The filter has found these nodes; whether it still holds there is not asked again.
-            Target::Direct(nodes) => (Addressing::Direct, Expect::Nodes(nodes), Filter::default()),
-        };
-        filter.add_agent(&rpc.agent);
-        Ok(Self {
-            body: RpcRequest::encode(&rpc.agent, &rpc.action, &rpc.data),
-            agent: rpc.agent,
-            filter,
-            addressing,
-            expect,
-            timeout: rpc.timeout,
-            is_rpc: true,
-            aggregates: rpc.aggregates,
-        })
     }
 }

@@ -21,6 +21,7 @@ mod identity;
 mod job;
 mod names;
 mod operation;
+mod plan;
 mod request;
 mod rfc3339;
 mod session;

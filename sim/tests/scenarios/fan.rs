@@ -138,8 +138,8 @@ fn fan_in(seed: u64) -> u64 {
 #[test]
 fn one_receiver_alone_is_waited_for_and_nothing_is_lost() {
     let held = std::cell::Cell::new(0);
-    for_seeds("fan::one_receiver_alone_is_waited_for_and_nothing_is_lost", 40, |seed| {
+    let ran = for_seeds("fan::one_receiver_alone_is_waited_for_and_nothing_is_lost", 40, |seed| {
         held.set(held.get() + fan_in(seed));
     });
-    assert!(held.get() > 0, "nobody was ever held back");
+    assert!(ran < 10 || held.get() > 0, "nobody was ever held back");
 }

@@ -161,7 +161,7 @@ impl Scene {
 fn a_request_is_told_that_nobody_listens_exactly_when_nobody_does() {
     let name = "responders::a_request_is_told_that_nobody_listens_exactly_when_nobody_does";
     let (heard, unheard) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
-    for_seeds(name, 50, |seed| {
+    let ran = for_seeds(name, 50, |seed| {
         let mut scene = Scene::new(seed);
         for _ in 0..STEPS {
             scene.step();
@@ -174,5 +174,6 @@ fn a_request_is_told_that_nobody_listens_exactly_when_nobody_does() {
         scene.world.assert_at_rest();
         scene.world.assert_dissolves();
     });
-    assert!(heard.get() > 0 && unheard.get() > 0, "the seeds try one side only");
+    let both = heard.get() > 0 && unheard.get() > 0;
+    assert!(ran < 10 || both, "the seeds try one side only");
 }
