@@ -71,7 +71,7 @@ pub struct CoreConfig {
     pub deliveries_a_turn: u32,
     /// How long a publisher is held at most when one of several receivers is behind.
     pub stall: Duration,
-    /// Closed connections that monitoring can still show, a shard.
+    /// Closed connections that monitoring can still show, over all shards.
     pub closed_kept: usize,
     /// Seed of every random choice and of the keyed hashes.
     pub seed: u64,

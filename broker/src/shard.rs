@@ -269,7 +269,7 @@ impl ShardLoop {
 
     /// Writes the greeting in clear, sets TLS up and registers the socket.
     fn prepare(
-        &mut self,
+        &self,
         key: Key,
         channel: &mut Channel,
         greeting: Vec<u8>,
@@ -431,10 +431,9 @@ impl ShardLoop {
     }
 
     fn drop_io(&mut self, key: Key) {
-        if let Some(place) = self.ios.get_mut(key.index as usize) {
-            if let Some(mut io) = place.take_if(|io| io.key == key) {
-                io.channel.close();
-            }
+        let place = self.ios.get_mut(key.index as usize);
+        if let Some(mut io) = place.and_then(|place| place.take_if(|io| io.key == key)) {
+            io.channel.close();
         }
         self.core.finish_close(key);
     }
@@ -455,7 +454,7 @@ impl ShardLoop {
         let _ = self.links.events.try_send(event);
     }
 
-    fn answer_questions(&mut self) {
+    fn answer_questions(&self) {
         let questions = std::mem::take(&mut *self.links.questions.lock());
         for question in questions {
             question(&self.core, self.links.clock.now());

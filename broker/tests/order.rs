@@ -300,11 +300,10 @@ fn auto_unsubscribe_counts_exactly_with_publishers_on_every_shard() {
         let broker = start(shards, |_| {});
         let mut subscribers = spread(&broker, 1);
         let mut publishers: Vec<Client> = spread(&broker, 2).into_iter().flatten().collect();
-        for (round, subscriber) in (1..=40)
-            .flat_map(|round| (0..subscribers.len()).map(move |at| (round, at)))
-            .collect::<Vec<_>>()
+        for (round, at) in
+            (1..=40).flat_map(|round| (0..usize::from(shards)).map(move |at| (round, at)))
         {
-            let subscriber = &mut subscribers[subscriber][0];
+            let subscriber = &mut subscribers[at][0];
             subscriber.send(format!("SUB burst {round}\r\nUNSUB {round} {round}\r\n").as_bytes());
             subscriber.round_trip();
             thread::scope(|scope| {
@@ -392,7 +391,7 @@ fn a_slow_consumer_is_cut_by_its_pending_bytes_and_others_go_on() {
 fn a_consumer_that_takes_nothing_is_cut_at_the_write_deadline() {
     for shards in [1, 3] {
         let broker = start(shards, |core| {
-            core.write_deadline = Duration::from_millis(300)
+            core.write_deadline = Duration::from_millis(300);
         });
         let mut slow = Client::connect(broker.address());
         let mut publisher = Client::connect(broker.address());

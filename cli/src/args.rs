@@ -23,7 +23,11 @@ pub(crate) fn parse<W: Into<OsString> + Clone>(
     words: impl IntoIterator<Item = W>,
 ) -> Result<Cli, Exit> {
     Cli::try_parse_from(words).map_err(|error| {
-        let exit = if error.use_stderr() { Exit::Unable } else { Exit::Success };
+        let exit = if error.use_stderr() {
+            Exit::Unable
+        } else {
+            Exit::Success
+        };
         // There is nobody left to tell when the terminal is gone.
         let _ = error.print();
         exit
@@ -44,7 +48,17 @@ mod tests {
     fn aliases_and_the_word_run_are_understood() {
         for words in [
             &["muster", "rpc", "rpcutil", "ping"][..],
-            &["muster", "req", "rpcutil", "get_fact", "fact=country", "-F", "a=b", "-F", "c=d"],
+            &[
+                "muster",
+                "req",
+                "rpcutil",
+                "get_fact",
+                "fact=country",
+                "-F",
+                "a=b",
+                "-F",
+                "c=d",
+            ],
             &["muster", "discover", "-C", "/^db/"],
             &["muster", "find", "-W", "country=de role::db", "--json"],
             &["muster", "broker", "run", "-p", "0"],
@@ -58,6 +72,9 @@ mod tests {
     #[test]
     fn bad_input_ends_with_one() {
         assert_eq!(parse(["muster", "rpc"]).unwrap_err(), Exit::Unable);
-        assert_eq!(parse(["muster", "ping", "--nonsense"]).unwrap_err(), Exit::Unable);
+        assert_eq!(
+            parse(["muster", "ping", "--nonsense"]).unwrap_err(),
+            Exit::Unable
+        );
     }
 }

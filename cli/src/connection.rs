@@ -61,7 +61,9 @@ impl ConnectionArgs {
                 "warning: dangerous: no TLS, and requests are not signed; anybody could send them and read the replies"
             );
         } else if around.disable_tls {
-            eprintln!("warning: dangerous: no TLS; anybody on the way can read requests and replies");
+            eprintln!(
+                "warning: dangerous: no TLS; anybody on the way can read requests and replies"
+            );
         }
         let settings = self.settings(around.insecure)?;
         let mut checked = FleetSettings::read(&settings, &around).map_err(Failure::new)?;
@@ -76,8 +78,13 @@ impl ConnectionArgs {
         if let Some(target) = &self.target {
             fleet.caller.collective.clone_from(target);
         }
-        let color = color && std::env::var_os("NO_COLOR").is_none() && std::io::stdout().is_terminal();
-        Ok(Client { fleet, libdirs, style: Style { color } })
+        let color =
+            color && std::env::var_os("NO_COLOR").is_none() && std::io::stdout().is_terminal();
+        Ok(Client {
+            fleet,
+            libdirs,
+            style: Style { color },
+        })
     }
 
     fn surroundings(&self) -> Surroundings {
@@ -125,13 +132,21 @@ impl ConnectionArgs {
 fn take_name_of_certificate(settings: &mut FleetSettings) {
     let Some(paths) = &settings.files else { return };
     // What cannot be read is reported when it is needed.
-    let (Ok(cert), Ok(key)) = (files::read(&paths.certificate), files::read(&paths.key)) else { return };
-    let Ok(signer) = Signer::from_pem(&cert, &key) else { return };
+    let (Ok(cert), Ok(key)) = (files::read(&paths.certificate), files::read(&paths.key)) else {
+        return;
+    };
+    let Ok(signer) = Signer::from_pem(&cert, &key) else {
+        return;
+    };
     let names = signer.names();
     if !names.contains(&settings.certname)
         && let Some(name) = names.common_name()
     {
-        tracing::debug!(derived = settings.certname, name, "the certificate has another name");
+        tracing::debug!(
+            derived = settings.certname,
+            name,
+            "the certificate has another name"
+        );
         name.clone_into(&mut settings.certname);
     }
 }
@@ -198,6 +213,9 @@ mod tests {
             ..ConnectionArgs::default()
         };
         let failure = format!("{:?}", args.client().unwrap_err());
-        assert!(failure.contains("command line:1") && failure.contains("nowhere"), "{failure}");
+        assert!(
+            failure.contains("command line:1") && failure.contains("nowhere"),
+            "{failure}"
+        );
     }
 }

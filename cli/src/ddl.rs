@@ -34,16 +34,29 @@ pub(crate) fn find(agent: &str, libdirs: &[PathBuf]) -> Result<Cow<'static, Ddl>
         }
     }
     let places: Vec<_> = libdirs.iter().map(|path| path.to_string_lossy()).collect();
-    let places = if places.is_empty() { "libdir is not set".to_owned() } else { places.join(", ") };
-    Err(Failure::new(format!("agent {agent} is not known: it has no DDL ({places})")))
+    let places = if places.is_empty() {
+        "libdir is not set".to_owned()
+    } else {
+        places.join(", ")
+    };
+    Err(Failure::new(format!(
+        "agent {agent} is not known: it has no DDL ({places})"
+    )))
 }
 
 /// An action of an agent.
 pub(crate) fn action<'d>(ddl: &'d Ddl, name: &str) -> Result<&'d Action, Failure> {
     ddl.action(name).ok_or_else(|| {
-        let known: Vec<_> = ddl.actions.iter().map(|action| action.name.as_str()).collect();
+        let known: Vec<_> = ddl
+            .actions
+            .iter()
+            .map(|action| action.name.as_str())
+            .collect();
         let agent = &ddl.metadata.name;
-        Failure::new(format!("agent {agent} has no action {name:?}; it has {}", known.join(", ")))
+        Failure::new(format!(
+            "agent {agent} has no action {name:?}; it has {}",
+            known.join(", ")
+        ))
     })
 }
 

@@ -82,7 +82,11 @@ mod tests {
             Exit::of_request(&summary(&["a", "b"], replied, failed), discovered)
         };
         assert_eq!(code(&["a", "b"], 0, true), Exit::Success);
-        assert_eq!(code(&["a"], 0, true), Exit::Success, "a missing node is named, not coded");
+        assert_eq!(
+            code(&["a"], 0, true),
+            Exit::Success,
+            "a missing node is named, not coded"
+        );
         assert_eq!(code(&["a", "b"], 1, true), Exit::SomeFailed);
         assert_eq!(code(&["a"], 1, false), Exit::SomeFailed);
         assert_eq!(code(&[], 0, true), Exit::NoReplies);

@@ -75,7 +75,8 @@ pub(crate) fn warnings(settings: &Settings) -> Vec<String> {
         format!("{file}:{line}: {key} is not known and has no effect")
     });
     let stray = settings.stray_lines().iter();
-    let stray = stray.map(|stray| format!("{}:{}: no setting: there is no =", stray.file, stray.line));
+    let stray =
+        stray.map(|stray| format!("{}:{}: no setting: there is no =", stray.file, stray.line));
     unused.chain(stray).collect()
 }
 
@@ -93,7 +94,10 @@ pub(crate) struct PidFile(PathBuf);
 impl PidFile {
     pub(crate) fn write(path: &Path) -> Result<Self, Failure> {
         fs::write(path, format!("{}\n", std::process::id())).map_err(|error| {
-            Failure::new(format!("cannot write the process id to {}: {error}", path.display()))
+            Failure::new(format!(
+                "cannot write the process id to {}: {error}",
+                path.display()
+            ))
         })?;
         Ok(Self(path.to_owned()))
     }
@@ -113,7 +117,7 @@ mod tests {
     #[test]
     fn unknown_keys_and_stray_lines_are_named_with_their_place() {
         let settings = Settings::parse("identity = a\nloglevle = debug\nnonsense\n", "broker.conf");
-        settings.find("identity");
+        assert!(settings.find("identity").is_some());
         assert_eq!(
             warnings(&settings),
             [

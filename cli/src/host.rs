@@ -13,18 +13,26 @@ pub(crate) struct User {
 /// Who runs the command; of the name, the password file knows more than the environment.
 pub(crate) fn user() -> User {
     // The owner of our own process is our effective user.
-    let uid = fs::metadata("/proc/self").map(|metadata| metadata.uid()).ok();
+    let uid = fs::metadata("/proc/self")
+        .map(|metadata| metadata.uid())
+        .ok();
     let listed = uid.and_then(|uid| {
         let users = fs::read_to_string("/etc/passwd").ok()?;
         user_name(&users, uid)
     });
     let name = listed.or_else(|| std::env::var("USER").ok());
-    User { name: name.unwrap_or_default(), is_root: uid == Some(0) }
+    User {
+        name: name.unwrap_or_default(),
+        is_root: uid == Some(0),
+    }
 }
 
 /// The host's name: fully qualified where its own table of hosts knows more than the kernel.
 pub(crate) fn hostname() -> Option<String> {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?.trim().to_owned();
+    let name = fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()?
+        .trim()
+        .to_owned();
     if name.is_empty() || name.contains('.') {
         return Some(name).filter(|name| !name.is_empty());
     }
@@ -34,7 +42,9 @@ pub(crate) fn hostname() -> Option<String> {
 
 /// The user's home directory.
 pub(crate) fn home() -> Option<PathBuf> {
-    std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute())
+    std::env::var_os("HOME")
+        .map(PathBuf::from)
+        .filter(|home| home.is_absolute())
 }
 
 /// Whether an environment variable is set to `true`.
@@ -52,9 +62,13 @@ fn user_name(users: &str, uid: u32) -> Option<String> {
 
 fn qualified(hosts: &str, name: &str) -> Option<String> {
     let prefix = format!("{name}.");
-    let words = hosts.lines().map(|line| line.split('#').next().unwrap_or_default());
+    let words = hosts
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default());
     let mut names = words.flat_map(|line| line.split_whitespace().skip(1));
-    names.find(|host| host.starts_with(&prefix)).map(str::to_owned)
+    names
+        .find(|host| host.starts_with(&prefix))
+        .map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -72,7 +86,10 @@ mod tests {
     fn the_table_of_hosts_completes_a_short_name() {
         let hosts = "127.0.0.1 localhost\n10.0.0.1 web10.example.net # web1.example.org\n\
                      10.0.0.2 web1.example.net web1\n";
-        assert_eq!(qualified(hosts, "web1").as_deref(), Some("web1.example.net"));
+        assert_eq!(
+            qualified(hosts, "web1").as_deref(),
+            Some("web1.example.net")
+        );
         assert_eq!(qualified(hosts, "db1"), None);
     }
 }

@@ -42,7 +42,9 @@ pub(crate) fn start(level: &str, target: &Target) -> Result<(), Failure> {
         "warn" => LevelFilter::WARN,
         _ => LevelFilter::ERROR,
     };
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false);
     let started = match target {
         Target::Discard => Ok(()),
         Target::Stdout => builder.with_ansi(false).with_writer(io::stdout).try_init(),
@@ -50,9 +52,15 @@ pub(crate) fn start(level: &str, target: &Target) -> Result<(), Failure> {
         Target::File(path) => {
             let file = OpenOptions::new().append(true).create(true).open(path);
             let file = file.map_err(|error| {
-                Failure::new(format!("cannot write the log to {}: {error}", path.display()))
+                Failure::new(format!(
+                    "cannot write the log to {}: {error}",
+                    path.display()
+                ))
             })?;
-            builder.with_ansi(false).with_writer(Mutex::new(file)).try_init()
+            builder
+                .with_ansi(false)
+                .with_writer(Mutex::new(file))
+                .try_init()
         }
     };
     // The only error is that there is a log already.

@@ -4,7 +4,11 @@
 //! Exit codes are those that people script against today; see [`exit`].
 
 #![forbid(unsafe_code)]
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "talking to a terminal is its work")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "talking to a terminal is its work"
+)]
 
 mod args;
 mod commands;

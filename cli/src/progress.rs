@@ -19,7 +19,11 @@ impl Progress {
         }
         let bar = ProgressBar::new(total as u64);
         let style = ProgressStyle::with_template(TEMPLATE);
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=>-"));
+        bar.set_style(
+            style
+                .unwrap_or_else(|_| ProgressStyle::default_bar())
+                .progress_chars("=>-"),
+        );
         Self(Some(bar))
     }
 

@@ -39,7 +39,9 @@ impl FilterArgs {
             ..Filter::default()
         };
         for text in &self.facts {
-            filter.fact.push(parse_fact_filter(text).map_err(Failure::new)?);
+            filter
+                .fact
+                .push(parse_fact_filter(text).map_err(Failure::new)?);
         }
         for text in &self.with {
             parse_with(&mut filter, text);
@@ -49,15 +51,26 @@ impl FilterArgs {
 
     /// Whether nothing is filtered by.
     pub(crate) fn is_empty(&self) -> bool {
-        [&self.facts, &self.classes, &self.identities, &self.agents, &self.with]
-            .iter()
-            .all(|texts| texts.is_empty())
+        [
+            &self.facts,
+            &self.classes,
+            &self.identities,
+            &self.agents,
+            &self.with,
+        ]
+        .iter()
+        .all(|texts| texts.is_empty())
     }
 }
 
 /// The nodes a filter names outright, so that nobody need be asked who is there: identities without a regular expression and nothing else.
 pub(crate) fn named_nodes(filter: &Filter) -> Option<Vec<String>> {
-    let others = [filter.class.len(), filter.agent.len(), filter.fact.len(), filter.compound.len()];
+    let others = [
+        filter.class.len(),
+        filter.agent.len(),
+        filter.fact.len(),
+        filter.compound.len(),
+    ];
     let is_regex = |name: &String| name.starts_with('/') || name.is_empty();
     if others != [0; 4] || filter.identity.is_empty() || filter.identity.iter().any(is_regex) {
         return None;
@@ -71,7 +84,10 @@ pub(crate) fn read_nodes(path: &Path) -> Result<Vec<String>, Failure> {
     let extension = path.extension().unwrap_or_default();
     let names = if extension == "json" {
         serde_json::from_str(&text).map_err(|error| {
-            Failure::new(format!("{} is no JSON list of names: {error}", path.display()))
+            Failure::new(format!(
+                "{} is no JSON list of names: {error}",
+                path.display()
+            ))
         })?
     } else {
         let is_yaml = extension == "yaml" || extension == "yml";
@@ -79,7 +95,10 @@ pub(crate) fn read_nodes(path: &Path) -> Result<Vec<String>, Failure> {
     };
     let names = unique(names);
     if let Some(bad) = names.iter().find(|name| !is_node_name(name)) {
-        return Err(Failure::new(format!("{} names {bad:?}, which is no node", path.display())));
+        return Err(Failure::new(format!(
+            "{} names {bad:?}, which is no node",
+            path.display()
+        )));
     }
     if names.is_empty() {
         return Err(Failure::new(format!("{} names no node", path.display())));
@@ -106,7 +125,10 @@ fn is_node_name(name: &str) -> bool {
 /// Each name once, in the order given.
 fn unique(names: Vec<String>) -> Vec<String> {
     let mut seen = std::collections::HashSet::new();
-    names.into_iter().filter(|name| seen.insert(name.clone())).collect()
+    names
+        .into_iter()
+        .filter(|name| seen.insert(name.clone()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -121,7 +143,12 @@ mod tests {
 
     #[test]
     fn identities_alone_name_their_nodes() {
-        let texts = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let texts = |words: &[&str]| {
+            words
+                .iter()
+                .map(|word| (*word).to_owned())
+                .collect::<Vec<_>>()
+        };
         let named = filter(|args| args.identities = texts(&["b", "a", "b"]));
         assert_eq!(named_nodes(&named).unwrap(), ["b", "a"]);
         for asked in [
@@ -142,7 +169,10 @@ mod tests {
 
     #[test]
     fn a_broken_fact_filter_is_refused() {
-        let args = FilterArgs { facts: vec!["country".to_owned()], ..FilterArgs::default() };
+        let args = FilterArgs {
+            facts: vec!["country".to_owned()],
+            ..FilterArgs::default()
+        };
         assert!(!args.is_empty());
         assert!(args.filter().is_err());
     }

@@ -21,9 +21,17 @@ impl World {
         let (mut open, mut subscriptions) = (0, 0);
         for shard in &self.shards {
             open += shard.core.len() as u64;
-            subscriptions += shard.core.open_figures().map(|info| info.subscriptions as u64).sum::<u64>();
+            subscriptions += shard
+                .core
+                .open_figures()
+                .map(|info| info.subscriptions as u64)
+                .sum::<u64>();
         }
-        assert_eq!(self.subscriptions(), subscriptions, "the sublist and the connections");
+        assert_eq!(
+            self.subscriptions(),
+            subscriptions,
+            "the sublist and the connections"
+        );
         assert!(self.broker.counters().connections_total >= open);
     }
 
@@ -48,18 +56,33 @@ impl World {
             self.leave(StationId(station));
         }
         let empty = |world: &mut Self| world.net.links() == 0;
-        assert!(self.run_until(Duration::from_secs(30), empty), "{} links are left", self.net.links());
+        assert!(
+            self.run_until(Duration::from_secs(30), empty),
+            "{} links are left",
+            self.net.links()
+        );
         self.run_for(REST);
         let counters = self.counters();
         assert_eq!(counters.connections, 0);
         assert_eq!(self.subscriptions(), 0);
-        assert_eq!(counters.connections_total, self.ended().count() as u64, "each is remembered once");
-        assert!(self.shards.iter().all(|shard| shard.core.is_empty() && !shard.core.has_work()));
+        assert_eq!(
+            counters.connections_total,
+            self.ended().count() as u64,
+            "each is remembered once"
+        );
+        assert!(
+            self.shards
+                .iter()
+                .all(|shard| shard.core.is_empty() && !shard.core.has_work())
+        );
         self.assert_sound();
     }
 
     fn owed(&self) -> u64 {
-        let infos = self.shards.iter().flat_map(|shard| shard.core.open_figures());
+        let infos = self
+            .shards
+            .iter()
+            .flat_map(|shard| shard.core.open_figures());
         infos.map(|info| info.pending_bytes).sum()
     }
 }

@@ -55,7 +55,11 @@ impl Endpoint {
             Self::Node(node) => node.handle_bytes(bytes, at, scratch),
             Self::Asker(asker) => asker.session.handle_bytes(bytes, at),
             Self::Peer(peer) => {
-                let Peer { core, messages, events } = &mut **peer;
+                let Peer {
+                    core,
+                    messages,
+                    events,
+                } = &mut **peer;
                 core.handle_bytes(bytes, at.now, &mut Sink { messages, events })
             }
             Self::Raw(raw) => {
@@ -72,7 +76,11 @@ impl Endpoint {
             Self::Node(node) => node.handle_timeout(at, scratch),
             Self::Asker(asker) => asker.session.handle_timeout(at),
             Self::Peer(peer) => {
-                let Peer { core, messages, events } = &mut **peer;
+                let Peer {
+                    core,
+                    messages,
+                    events,
+                } = &mut **peer;
                 core.handle_timeout(at.now, &mut Sink { messages, events });
             }
             Self::Raw(_) => {}
@@ -85,7 +93,11 @@ impl Endpoint {
             Self::Node(node) => node.handle_disconnected(at, scratch),
             Self::Asker(asker) => asker.session.handle_disconnected(at),
             Self::Peer(peer) => {
-                let Peer { core, messages, events } = &mut **peer;
+                let Peer {
+                    core,
+                    messages,
+                    events,
+                } = &mut **peer;
                 core.handle_disconnected(at.now, &mut Sink { messages, events });
             }
             Self::Raw(raw) => raw.handle_closed(at.now),
@@ -141,7 +153,8 @@ struct Sink<'a> {
 impl EventSink for Sink<'_> {
     fn message(&mut self, message: Message<'_>) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        self.messages.push((message.sid, text(message.subject), text(message.payload)));
+        self.messages
+            .push((message.sid, text(message.subject), text(message.payload)));
     }
 
     fn event(&mut self, event: Event) {

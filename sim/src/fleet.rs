@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_client::fleet::{
-    Aggregates, Caller, CallerSecurity, Discover, FleetEvent, FleetSession, Operation, Rpc, Summary,
-    Target,
+    Aggregates, Caller, CallerSecurity, Discover, FleetEvent, FleetSession, Operation, Rpc,
+    Summary, Target,
 };
 use muster_protocol::filter::Filter;
 use muster_protocol::security::RequestSecurity;
@@ -32,7 +32,10 @@ pub fn all_nodes(count: usize) -> Vec<String> {
 /// Who is there.
 #[must_use]
 pub fn discover(expect: Option<usize>) -> Operation {
-    Operation::Discover(Discover { expect, ..Discover::default() })
+    Operation::Discover(Discover {
+        expect,
+        ..Discover::default()
+    })
 }
 
 /// A question to these nodes that each can answer.
@@ -62,10 +65,20 @@ impl World {
         let node = |number| {
             let (setup, classes) = (Arc::clone(&setup), Arc::clone(&classes));
             move |client, seed, now| {
-                Node::new(setup, node_name(number), Facts::none(), classes, client, seed, now)
+                Node::new(
+                    setup,
+                    node_name(number),
+                    Facts::none(),
+                    classes,
+                    client,
+                    seed,
+                    now,
+                )
             }
         };
-        (0..count).map(|number| self.add_node(node(number))).collect()
+        (0..count)
+            .map(|number| self.add_node(node(number)))
+            .collect()
     }
 
     /// Adds a client that asks the fleet.
@@ -94,9 +107,14 @@ impl World {
             }
             connected == stations.len()
         });
-        assert!(all, "station {connected} of {} is not connected after {limit:?}", stations.len());
-        // Their subscriptions are on the way.
-        self.run_for(Duration::from_secs(1));
+        assert!(
+            all,
+            "station {connected} of {} is not connected after {limit:?}",
+            stations.len()
+        );
+        // Their subscriptions are on the way, and so are the broker's first keep-alives:
+        // these would move whatever gets stuck in the scenario.
+        self.run_for(Duration::from_secs(3));
     }
 
     /// Begins an operation.

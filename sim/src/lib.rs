@@ -16,6 +16,7 @@ mod endpoint;
 mod fleet;
 mod net;
 mod raw;
+mod script;
 mod shard;
 mod station;
 mod world;

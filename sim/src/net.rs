@@ -65,7 +65,13 @@ impl Net {
 
     pub(crate) fn connect(&mut self, model: LinkModel, station: usize, shard: usize) -> LinkId {
         let link = Link::new(model, self.rng.fork());
-        self.wires.push(Some(Wire { link, station, shard, key: None, armed: [None; 2] }));
+        self.wires.push(Some(Wire {
+            link,
+            station,
+            shard,
+            key: None,
+            armed: [None; 2],
+        }));
         self.wires.len() - 1
     }
 
@@ -86,16 +92,26 @@ impl Net {
     /// How many bytes were taken.
     pub(crate) fn send(&mut self, id: LinkId, from: End, bytes: &[u8]) -> usize {
         let now = self.now();
-        let Some(wire) = self.wires.get_mut(id).and_then(Option::as_mut) else { return bytes.len() };
+        let Some(wire) = self.wires.get_mut(id).and_then(Option::as_mut) else {
+            return bytes.len();
+        };
         let taken = wire.link.send(from, bytes, now);
         self.trace.note(("send", now, id, from, &bytes[..taken]));
         self.arm(id, from.other());
         taken
     }
 
-    pub(crate) fn receive(&mut self, id: LinkId, end: End, max: usize, into: &mut Vec<u8>) -> Arrival {
+    pub(crate) fn receive(
+        &mut self,
+        id: LinkId,
+        end: End,
+        max: usize,
+        into: &mut Vec<u8>,
+    ) -> Arrival {
         let now = self.now();
-        let Some(wire) = self.wires.get_mut(id).and_then(Option::as_mut) else { return Arrival::Broken };
+        let Some(wire) = self.wires.get_mut(id).and_then(Option::as_mut) else {
+            return Arrival::Broken;
+        };
         let arrival = wire.link.receive(end, now, max, into);
         if wire.link.take_writable(end.other()) {
             self.queue.push(now, Event::Writable(id, end.other()));
@@ -112,7 +128,9 @@ impl Net {
     /// An end closes its socket.
     pub(crate) fn shut(&mut self, id: LinkId, end: End) {
         let now = self.now();
-        let Some(wire) = self.wires.get_mut(id).and_then(Option::as_mut) else { return };
+        let Some(wire) = self.wires.get_mut(id).and_then(Option::as_mut) else {
+            return;
+        };
         self.trace.note(("shut", now, id, end));
         wire.link.shut(end, now);
         if wire.link.is_gone() {
@@ -151,13 +169,18 @@ impl Net {
     }
 
     pub(crate) fn is_severed(&self, id: LinkId) -> bool {
-        self.wires.get(id).and_then(Option::as_ref).is_none_or(|wire| wire.link.is_severed())
+        self.wires
+            .get(id)
+            .and_then(Option::as_ref)
+            .is_none_or(|wire| wire.link.is_severed())
     }
 
     /// The arrival of this moment, if it still is the one that was waited for.
     pub(crate) fn take_arrival(&mut self, id: LinkId, end: End) -> bool {
         let now = self.now();
-        let Some(wire) = self.wires.get_mut(id).and_then(Option::as_mut) else { return false };
+        let Some(wire) = self.wires.get_mut(id).and_then(Option::as_mut) else {
+            return false;
+        };
         let due = wire.armed[end.index()] == Some(now);
         if due {
             wire.armed[end.index()] = None;
@@ -169,8 +192,12 @@ impl Net {
     /// Puts the next arrival into the queue: as with edge-triggered readiness, one for what comes, none for what lies there already.
     fn arm(&mut self, id: LinkId, end: End) {
         let now = self.clock.now();
-        let Some(wire) = self.wires.get_mut(id).and_then(Option::as_mut) else { return };
-        let Some(at) = wire.link.next_arrival(end, now) else { return };
+        let Some(wire) = self.wires.get_mut(id).and_then(Option::as_mut) else {
+            return;
+        };
+        let Some(at) = wire.link.next_arrival(end, now) else {
+            return;
+        };
         let armed = &mut wire.armed[end.index()];
         if armed.is_none_or(|armed| at < armed) {
             *armed = Some(at);

@@ -81,7 +81,12 @@ impl Raw {
     /// The payloads of all messages, with their sids, in order.
     pub fn messages(&self) -> impl Iterator<Item = (u64, &str)> {
         self.heard.iter().filter_map(|heard| match &heard.word {
-            Word::Msg { sid, payload, headers, .. } if headers.is_empty() => Some((*sid, &**payload)),
+            Word::Msg {
+                sid,
+                payload,
+                headers,
+                ..
+            } if headers.is_empty() => Some((*sid, &**payload)),
             _ => None,
         })
     }
@@ -89,9 +94,9 @@ impl Raw {
     /// The subjects on which a no-responders message came, in order.
     pub fn unanswered(&self) -> impl Iterator<Item = &str> {
         self.heard.iter().filter_map(|heard| match &heard.word {
-            Word::Msg { subject, headers, .. } if headers.starts_with("NATS/1.0 503") => {
-                Some(&**subject)
-            }
+            Word::Msg {
+                subject, headers, ..
+            } if headers.starts_with("NATS/1.0 503") => Some(&**subject),
             _ => None,
         })
     }
@@ -105,7 +110,11 @@ impl Raw {
     /// When a ping was answered, counted from 0.
     #[must_use]
     pub fn pong_at(&self, number: usize) -> Option<Duration> {
-        self.heard.iter().filter(|heard| heard.word == Word::Pong).nth(number).map(|heard| heard.at)
+        self.heard
+            .iter()
+            .filter(|heard| heard.word == Word::Pong)
+            .nth(number)
+            .map(|heard| heard.at)
     }
 
     /// When it found its connection gone.
@@ -177,7 +186,13 @@ impl Raw {
                 }
                 Word::Info
             }
-            ServerOp::Msg { subject, sid, reply, headers_len, payload } => {
+            ServerOp::Msg {
+                subject,
+                sid,
+                reply,
+                headers_len,
+                payload,
+            } => {
                 let (headers, payload) = payload.split_at(headers_len);
                 Word::Msg {
                     subject: text(subject),

@@ -113,11 +113,15 @@ impl Shard {
                     self.core.handle_timeout(key, now);
                 }
                 self.core.handle_notices(now);
-                self.stage = Stage::Events { left: self.events.len() };
+                self.stage = Stage::Events {
+                    left: self.events.len(),
+                };
             }
             Stage::Events { left: 0 } => {
                 self.core.resume(now);
-                self.stage = Stage::Unread { left: self.unread.len() };
+                self.stage = Stage::Unread {
+                    left: self.unread.len(),
+                };
             }
             Stage::Events { left } => {
                 let count = left.min(grain);
@@ -128,7 +132,9 @@ impl Shard {
             }
             Stage::Unread { left: 0 } => {
                 self.take_readable();
-                self.stage = Stage::Flush { left: FLUSHES_A_TURN };
+                self.stage = Stage::Flush {
+                    left: FLUSHES_A_TURN,
+                };
             }
             Stage::Unread { left } => {
                 let count = left.min(grain);
@@ -154,7 +160,11 @@ impl Shard {
             self.flush(key, net);
         }
         let left = left.saturating_sub(grain);
-        self.stage = if left == 0 { Stage::Finish } else { Stage::Flush { left } };
+        self.stage = if left == 0 {
+            Stage::Finish
+        } else {
+            Stage::Flush { left }
+        };
     }
 
     /// Tells other shards, sets timers, and sleeps if it may.
@@ -175,18 +185,28 @@ impl Shard {
     }
 
     fn handle_event(&mut self, net: &mut Net) {
-        let Some(event) = self.events.pop_front() else { return };
+        let Some(event) = self.events.pop_front() else {
+            return;
+        };
         match event {
             Ready::Accept(link) => self.accept(link, net),
             Ready::Readable(link) => {
-                let Some(key) = net.wire(link).and_then(|wire| wire.key) else { return };
-                let Some(io) = self.ios.get_mut(&key) else { return };
+                let Some(key) = net.wire(link).and_then(|wire| wire.key) else {
+                    return;
+                };
+                let Some(io) = self.ios.get_mut(&key) else {
+                    return;
+                };
                 io.unread = true;
                 self.read(key, net);
             }
             Ready::Writable(link) => {
-                let Some(key) = net.wire(link).and_then(|wire| wire.key) else { return };
-                let Some(io) = self.ios.get_mut(&key).filter(|io| !io.writable) else { return };
+                let Some(key) = net.wire(link).and_then(|wire| wire.key) else {
+                    return;
+                };
+                let Some(io) = self.ios.get_mut(&key).filter(|io| !io.writable) else {
+                    return;
+                };
                 io.writable = true;
                 self.flush(key, net);
             }
@@ -209,8 +229,16 @@ impl Shard {
                     wire.key = Some(key);
                 }
                 let (backlog, offset) = (VecDeque::new(), 0);
-                let before =
-                    self.ios.insert(key, Io { link, backlog, offset, unread: false, writable: true });
+                let before = self.ios.insert(
+                    key,
+                    Io {
+                        link,
+                        backlog,
+                        offset,
+                        unread: false,
+                        writable: true,
+                    },
+                );
                 assert!(before.is_none(), "{key:?} was given twice");
                 // A socket that has bytes when the poll gets it is reported.
                 if net.is_readable(link, End::Far) {
@@ -233,8 +261,14 @@ impl Shard {
         if !self.core.wants_input(key) {
             return;
         }
-        let Some(io) = self.ios.get_mut(&key) else { return };
-        let max = if net.rng.percent(20) { net.rng.within(1..=300) } else { READ_AT_ONCE };
+        let Some(io) = self.ios.get_mut(&key) else {
+            return;
+        };
+        let max = if net.rng.percent(20) {
+            net.rng.within(1..=300)
+        } else {
+            READ_AT_ONCE
+        };
         let mut bytes = Vec::new();
         let now = net.now();
         match net.receive(io.link, End::Far, max, &mut bytes) {
@@ -256,7 +290,9 @@ impl Shard {
 
     fn flush(&mut self, key: Key, net: &mut Net) {
         let now = net.now();
-        let Some(io) = self.ios.get_mut(&key) else { return };
+        let Some(io) = self.ios.get_mut(&key) else {
+            return;
+        };
         let flush = self.core.take_output(key, &mut io.backlog, now);
         match flush {
             Flush::Nothing => return,

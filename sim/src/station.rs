@@ -46,8 +46,16 @@ impl Station {
     /// Begins an attempt to connect.
     pub(crate) fn dial(&mut self, net: &mut Net) {
         self.attempt += 1;
-        let wait = net.rng.time(self.model.delay_min..=self.model.delay_max * 2);
-        net.after(wait, Event::Connect { station: self.index, attempt: self.attempt });
+        let wait = net
+            .rng
+            .time(self.model.delay_min..=self.model.delay_max * 2);
+        net.after(
+            wait,
+            Event::Connect {
+                station: self.index,
+                attempt: self.attempt,
+            },
+        );
     }
 
     /// Whether this attempt still counts and gets through.
@@ -66,8 +74,15 @@ impl Station {
     }
 
     pub(crate) fn read(&mut self, net: &mut Net, scratch: &mut NodeScratch) {
-        while let Some(link) = self.link.filter(|link| self.reading && net.is_readable(*link, End::Near)) {
-            let max = if net.rng.percent(20) { net.rng.within(1..=300) } else { READ_AT_ONCE };
+        while let Some(link) = self
+            .link
+            .filter(|link| self.reading && net.is_readable(*link, End::Near))
+        {
+            let max = if net.rng.percent(20) {
+                net.rng.within(1..=300)
+            } else {
+                READ_AT_ONCE
+            };
             let mut bytes = Vec::new();
             match net.receive(link, End::Near, max, &mut bytes) {
                 Arrival::Nothing => break,
@@ -86,7 +101,11 @@ impl Station {
         if self.timer.is_some_and(|timer| timer <= at.now) {
             self.timer = None;
         }
-        if self.endpoint.next_timeout().is_some_and(|due| due <= at.now) {
+        if self
+            .endpoint
+            .next_timeout()
+            .is_some_and(|due| due <= at.now)
+        {
             self.endpoint.handle_timeout(at, scratch);
         }
         self.settle(net, scratch);
@@ -95,7 +114,10 @@ impl Station {
     /// Does what the endpoint wants done: actions, output, timer.
     pub(crate) fn settle(&mut self, net: &mut Net, scratch: &mut NodeScratch) {
         loop {
-            let action = self.endpoint.client().and_then(|client| client.poll_action());
+            let action = self
+                .endpoint
+                .client()
+                .and_then(|client| client.poll_action());
             match action {
                 None => break,
                 Some(Action::Connect(_)) => self.dial(net),
@@ -146,5 +168,8 @@ impl Station {
 }
 
 pub(crate) fn moment(net: &Net) -> Moment {
-    Moment { now: net.clock.now(), unix: net.clock.unix() }
+    Moment {
+        now: net.clock.now(),
+        unix: net.clock.unix(),
+    }
 }

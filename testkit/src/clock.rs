@@ -17,7 +17,9 @@ impl VirtualClock {
     /// When the wall shows less than the monotonic clock.
     #[must_use]
     pub fn new(now: Duration, unix: Duration) -> Self {
-        let unix_at_zero = unix.checked_sub(now).expect("the wall clock began before the monotonic one");
+        let unix_at_zero = unix
+            .checked_sub(now)
+            .expect("the wall clock began before the monotonic one");
         Self { now, unix_at_zero }
     }
 
@@ -38,7 +40,11 @@ impl VirtualClock {
     /// # Panics
     /// When `at` is in the past.
     pub fn advance_to(&mut self, at: Duration) {
-        assert!(at >= self.now, "time went back from {:?} to {at:?}", self.now);
+        assert!(
+            at >= self.now,
+            "time went back from {:?} to {at:?}",
+            self.now
+        );
         self.now = at;
     }
 }
@@ -46,7 +52,10 @@ impl VirtualClock {
 impl Default for VirtualClock {
     /// A thousand seconds after its start, so that nothing takes zero for a moment; some day in 2024 on the wall.
     fn default() -> Self {
-        Self::new(Duration::from_secs(1000), Duration::from_secs(1_720_000_000))
+        Self::new(
+            Duration::from_secs(1000),
+            Duration::from_secs(1_720_000_000),
+        )
     }
 }
 

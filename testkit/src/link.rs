@@ -124,7 +124,13 @@ impl Link {
     pub fn new(model: LinkModel, rng: Rng) -> Self {
         assert!(model.delay_min <= model.delay_max, "{model:?}");
         assert!(model.in_flight_max > 0 && model.chunk_max > 0, "{model:?}");
-        Self { model, rng, pipes: Default::default(), parted: None, severed: false }
+        Self {
+            model,
+            rng,
+            pipes: Default::default(),
+            parted: None,
+            severed: false,
+        }
     }
 
     /// Takes as many of the bytes as there is room for, and says how many.
@@ -133,17 +139,28 @@ impl Link {
         if self.severed || self.pipes[at].deaf {
             return bytes.len();
         }
-        let room = self.model.in_flight_max.saturating_sub(self.pipes[at].in_flight);
+        let room = self
+            .model
+            .in_flight_max
+            .saturating_sub(self.pipes[at].in_flight);
         let taken = room.min(bytes.len());
         self.pipes[at].sender_waits = taken < bytes.len();
         self.pipes[at].in_flight += taken;
         let mut rest = &bytes[..taken];
         while !rest.is_empty() {
             // Now and then a run of a few bytes, so that every place of an operation gets cut.
-            let longest = if self.rng.percent(15) { 8 } else { self.model.chunk_max };
+            let longest = if self.rng.percent(15) {
+                8
+            } else {
+                self.model.chunk_max
+            };
             let (chunk, behind) = rest.split_at(self.rng.within(1..=longest).min(rest.len()));
             let arrives = self.arrival(at, chunk.len(), now);
-            self.pipes[at].chunks.push_back(Chunk { at: arrives, bytes: chunk.into(), read: 0 });
+            self.pipes[at].chunks.push_back(Chunk {
+                at: arrives,
+                bytes: chunk.into(),
+                read: 0,
+            });
             rest = behind;
         }
         taken
@@ -170,7 +187,11 @@ impl Link {
         match pipe.ended {
             _ if count > 0 => Arrival::Bytes(count),
             Some(at) if pipe.chunks.is_empty() && at <= horizon => {
-                if self.severed { Arrival::Broken } else { Arrival::Shut }
+                if self.severed {
+                    Arrival::Broken
+                } else {
+                    Arrival::Shut
+                }
             }
             _ => Arrival::Nothing,
         }
@@ -179,7 +200,8 @@ impl Link {
     /// Whether a read would find something.
     #[must_use]
     pub fn is_readable(&self, end: End, now: Duration) -> bool {
-        self.first_arrival(end).is_some_and(|at| at <= self.horizon(now))
+        self.first_arrival(end)
+            .is_some_and(|at| at <= self.horizon(now))
     }
 
     /// When the next thing arrives for an end, after `now`.
@@ -242,11 +264,17 @@ impl Link {
 
     /// Everything goes on.
     pub fn heal(&mut self, now: Duration) {
-        let Some(since) = self.parted.take() else { return };
+        let Some(since) = self.parted.take() else {
+            return;
+        };
         for at in 0..2 {
             let soon = now + self.delay();
             let pipe = &mut self.pipes[at];
-            let moments = pipe.chunks.iter_mut().map(|chunk| &mut chunk.at).chain(&mut pipe.ended);
+            let moments = pipe
+                .chunks
+                .iter_mut()
+                .map(|chunk| &mut chunk.at)
+                .chain(&mut pipe.ended);
             for moment in moments.filter(|moment| **moment > since) {
                 *moment = soon.max(*moment);
             }

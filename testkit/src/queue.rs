@@ -22,12 +22,19 @@ impl<T> EventQueue<T> {
     /// No events.
     #[must_use]
     pub fn new() -> Self {
-        Self { heap: BinaryHeap::new(), added: 0 }
+        Self {
+            heap: BinaryHeap::new(),
+            added: 0,
+        }
     }
 
     /// Adds an event.
     pub fn push(&mut self, at: Duration, event: T) {
-        self.heap.push(Entry { at, number: self.added, event });
+        self.heap.push(Entry {
+            at,
+            number: self.added,
+            event,
+        });
         self.added += 1;
     }
 
@@ -44,7 +51,9 @@ impl<T> EventQueue<T> {
 
     /// Takes the next event if it is at `until` or before.
     pub fn pop_until(&mut self, until: Duration) -> Option<(Duration, T)> {
-        self.next_at().filter(|at| *at <= until).and_then(|_| self.pop())
+        self.next_at()
+            .filter(|at| *at <= until)
+            .and_then(|_| self.pop())
     }
 
     /// How many events there are.
@@ -98,8 +107,9 @@ mod tests {
             queue.push(Duration::from_millis(ms), name);
         }
         assert_eq!(queue.pop_until(Duration::ZERO), None);
-        let early: String =
-            std::iter::from_fn(|| queue.pop_until(Duration::from_millis(2))).map(|(_, c)| c).collect();
+        let early: String = std::iter::from_fn(|| queue.pop_until(Duration::from_millis(2)))
+            .map(|(_, c)| c)
+            .collect();
         assert_eq!((early.as_str(), queue.len()), ("abc", 3));
         let late: String = std::iter::from_fn(|| queue.pop()).map(|(_, c)| c).collect();
         assert_eq!(late, "def");

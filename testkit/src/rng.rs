@@ -12,7 +12,9 @@ impl Rng {
     #[must_use]
     pub fn new(seed: u64) -> Self {
         // Neighbouring seeds must not give neighbouring streams.
-        Self(fastrand::Rng::with_seed(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5851_F42D_4C95_7F2D))
+        Self(fastrand::Rng::with_seed(
+            seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x5851_F42D_4C95_7F2D,
+        ))
     }
 
     /// A stream of its own, so that drawing more here changes nothing there.

@@ -22,7 +22,10 @@ pub const SEED_VARIABLE: &str = "MUSTER_SIM_SEED";
 /// # Panics
 /// When the test does, or when a variable holds no number.
 pub fn for_seeds(name: &str, count: u64, run: impl Fn(u64)) -> u64 {
-    let seeds = chosen(number(SEED_VARIABLE), number(SEEDS_VARIABLE).unwrap_or(count));
+    let seeds = chosen(
+        number(SEED_VARIABLE),
+        number(SEEDS_VARIABLE).unwrap_or(count),
+    );
     let ran = seeds.end - seeds.start;
     for seed in seeds {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(seed))) {
@@ -39,7 +42,10 @@ fn chosen(one: Option<u64>, count: u64) -> std::ops::Range<u64> {
 
 fn number(variable: &str) -> Option<u64> {
     let text = env::var(variable).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text:?}")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{variable} is no number: {text:?}")),
+    )
 }
 
 fn replay_command(name: &str, seed: u64) -> String {
@@ -48,7 +54,10 @@ fn replay_command(name: &str, seed: u64) -> String {
     format!("{SEED_VARIABLE}={seed} cargo test -p {package} -- {name}")
 }
 
-#[expect(clippy::print_stderr, reason = "the runner of a failing test speaks to whoever ran it")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the runner of a failing test speaks to whoever ran it"
+)]
 fn report(command: &str) {
     eprintln!("to repeat: {command}");
 }
@@ -68,7 +77,10 @@ mod tests {
     #[test]
     fn the_command_names_seed_and_test() {
         let command = replay_command("fleet::all_reply", 12);
-        assert!(command.starts_with("MUSTER_SIM_SEED=12 cargo test -p "), "{command}");
+        assert!(
+            command.starts_with("MUSTER_SIM_SEED=12 cargo test -p "),
+            "{command}"
+        );
         assert!(command.ends_with(" -- fleet::all_reply"), "{command}");
     }
 

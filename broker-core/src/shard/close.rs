@@ -57,10 +57,8 @@ impl ShardCore {
         let Some(conn) = self.conn(key) else { return };
         let me = conn.me;
         self.conns.remove(key.index);
-        if let Some(last) = self.broker.table.release(me) {
-            if let Some(held) = last.held {
-                self.release(&held.publishers);
-            }
+        if let Some(held) = self.broker.table.release(me).and_then(|last| last.held) {
+            self.release(&held.publishers);
         }
         self.broker.dismiss();
         self.counters.connections -= 1;
@@ -97,7 +95,7 @@ impl ShardCore {
     }
 
     fn remember_closed(&mut self, info: ConnInfo) {
-        let kept = self.broker.config.closed_kept;
+        let kept = self.broker.config.closed_kept / usize::from(self.broker.shards());
         self.ended.push_back(info.clone());
         if kept > 0 {
             if self.closed.len() >= kept {

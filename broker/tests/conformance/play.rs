@@ -1,6 +1,7 @@
 //! Plays one case against a server.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -22,14 +23,16 @@ pub(crate) fn play(case: &Case, address: SocketAddr) -> Result<(), String> {
     for step in &case.steps {
         let explain =
             |error: String| format!("line {}, connection {}: {error}", step.line, step.conn);
-        if !peers.contains_key(&step.conn) {
-            let mut peer = Peer::open(address).map_err(explain)?;
-            if !matches!(step.act, Act::Expect(_) | Act::ExpectLine(_)) {
-                peer.expect_line(b"INFO {").map_err(explain)?;
+        let peer = match peers.entry(step.conn) {
+            Entry::Occupied(open) => open.into_mut(),
+            Entry::Vacant(place) => {
+                let mut peer = Peer::open(address).map_err(explain)?;
+                if !matches!(step.act, Act::Expect(_) | Act::ExpectLine(_)) {
+                    peer.expect_line(b"INFO {").map_err(explain)?;
+                }
+                place.insert(peer)
             }
-            peers.insert(step.conn, peer);
-        }
-        let peer = peers.get_mut(&step.conn).expect("just opened");
+        };
         perform(peer, step).map_err(explain)?;
     }
     Ok(())

@@ -86,7 +86,7 @@ fn core_config(mut core: CoreConfig, settings: &Settings) -> CoreConfig {
             }
             "auth_timeout_ms" => core.auth_timeout = Duration::from_millis(value.parse().unwrap()),
             "ping_interval_ms" => {
-                core.ping_interval = Duration::from_millis(value.parse().unwrap())
+                core.ping_interval = Duration::from_millis(value.parse().unwrap());
             }
             "ping_max" => core.pings_out_max = value.parse().unwrap(),
             "max_payload" => core.limits.payload_max = value.parse().unwrap(),

@@ -77,9 +77,8 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<Exit, Failure> {
     let monitor_address = config.monitor;
     let broker = Arc::new(Broker::start(config).map_err(Failure::new)?);
     let monitor = monitor_address.map(|address| {
-        monitor::serve(Arc::clone(&broker), address).map_err(|error| {
-            Failure::new(format!("cannot serve monitoring on {address}: {error}"))
-        })
+        monitor::serve(Arc::clone(&broker), address)
+            .map_err(|error| Failure::new(format!("cannot serve monitoring on {address}: {error}")))
     });
     let monitor = monitor.transpose()?;
     let pid = args.pid.as_deref().map(PidFile::write).transpose()?;
@@ -107,12 +106,15 @@ impl BrokerArgs {
                 BrokerConfig::default()
             }
         };
-        let address = self.addr.unwrap_or(config.listen.ip());
-        config.listen = SocketAddr::new(address, self.port.unwrap_or(config.listen.port()));
+        let address = self.addr.unwrap_or_else(|| config.listen.ip());
+        let port = self.port.unwrap_or_else(|| config.listen.port());
+        config.listen = SocketAddr::new(address, port);
         if let Some(port) = self.monitor {
             // Monitoring tells names and addresses: it is for this host unless a flag or the file says more.
             let configured = config.monitor.map(|address| address.ip());
-            let address = configured.or(self.addr).unwrap_or(Ipv4Addr::LOCALHOST.into());
+            let address = configured
+                .or(self.addr)
+                .unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
             config.monitor = Some(SocketAddr::new(address, port));
         }
         config.shards = self.shards.or(config.shards);
@@ -138,12 +140,21 @@ impl BrokerArgs {
     }
 
     fn tls(&self) -> Result<Option<TlsSetting>, Failure> {
-        let (Some(cert), Some(key)) = (&self.tlscert, &self.tlskey) else { return Ok(None) };
+        let (Some(cert), Some(key)) = (&self.tlscert, &self.tlskey) else {
+            return Ok(None);
+        };
         let (cert, key) = (files::need(cert)?, files::need(key)?);
         let ca = self.tlscacert.as_deref().map(files::need).transpose()?;
-        let texts = TlsFiles { cert: &cert, key: &key, ca: ca.as_deref() };
-        let setting =
-            if self.tlsverify { TlsSetting::mutual(&texts) } else { TlsSetting::server(&texts) };
+        let texts = TlsFiles {
+            cert: &cert,
+            key: &key,
+            ca: ca.as_deref(),
+        };
+        let setting = if self.tlsverify {
+            TlsSetting::mutual(&texts)
+        } else {
+            TlsSetting::server(&texts)
+        };
         setting.map(Some).map_err(Failure::new)
     }
 }

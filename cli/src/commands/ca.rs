@@ -97,8 +97,11 @@ impl InitArgs {
         })?;
         let making = &self.making;
         let validity = making.validity(3650);
-        let authority = Authority::new(&self.name, making.kind(), validity).map_err(Failure::new)?;
-        authority.write_files(&self.folder, CA, making.if_exists()).map_err(Failure::new)
+        let authority =
+            Authority::new(&self.name, making.kind(), validity).map_err(Failure::new)?;
+        authority
+            .write_files(&self.folder, CA, making.if_exists())
+            .map_err(Failure::new)
     }
 }
 
@@ -107,7 +110,9 @@ impl IssueArgs {
         if self.name == CA {
             return Err(Failure::new("the name ca is the authority's own"));
         }
-        let may_call = CALLER_ENDINGS.iter().any(|ending| self.name.ends_with(ending));
+        let may_call = CALLER_ENDINGS
+            .iter()
+            .any(|ending| self.name.ends_with(ending));
         if role == Role::Client && !may_call {
             eprintln!(
                 "warning: nodes let only names that end in {} call, unless their certname_whitelist says otherwise",
@@ -119,8 +124,12 @@ impl IssueArgs {
             Profile::new(role, &self.name, making.validity(825)).key_kind(making.kind());
         profile.dns_names.clone_from(&self.dns);
         profile.ips.clone_from(&self.ip);
-        let issued = authority(&self.folder)?.issue(&profile).map_err(Failure::new)?;
-        issued.write_files(&self.folder, &self.name, making.if_exists()).map_err(Failure::new)
+        let issued = authority(&self.folder)?
+            .issue(&profile)
+            .map_err(Failure::new)?;
+        issued
+            .write_files(&self.folder, &self.name, making.if_exists())
+            .map_err(Failure::new)
     }
 }
 
@@ -131,11 +140,19 @@ impl MakingArgs {
     }
 
     fn kind(&self) -> KeyKind {
-        if self.rsa { KeyKind::Rsa2048 } else { KeyKind::EcdsaP256 }
+        if self.rsa {
+            KeyKind::Rsa2048
+        } else {
+            KeyKind::EcdsaP256
+        }
     }
 
     fn if_exists(&self) -> IfExists {
-        if self.force { IfExists::Replace } else { IfExists::Refuse }
+        if self.force {
+            IfExists::Replace
+        } else {
+            IfExists::Refuse
+        }
     }
 }
 

@@ -44,26 +44,41 @@ pub(crate) struct DemoArgs {
 pub(crate) fn run(args: &DemoArgs) -> Result<Exit, Failure> {
     log::start("warn", &log::Target::Stderr)?;
     // Without --stay, Ctrl-C ends the process as usual.
-    let signals = if args.stay { Some(block_signals()?) } else { None };
+    let signals = if args.stay {
+        Some(block_signals()?)
+    } else {
+        None
+    };
     let clock = Clock::start();
     let count = args.nodes as usize;
     let folder = tempfile::Builder::new().prefix("muster-demo-").tempdir();
     let folder = folder.map_err(|error| Failure::new(format!("cannot make a folder: {error}")))?;
 
-    say(&format!("Making a certificate authority, and certificates for a broker, a caller and {count} nodes."));
+    say(&format!(
+        "Making a certificate authority, and certificates for a broker, a caller and {count} nodes."
+    ));
     let pki = Pki::make(folder.path())?;
     let identities = pki.identities(count)?;
 
     say("Starting a broker that speaks mutual TLS only.");
     let broker = pki.broker(args.nodes.into())?;
-    say(&format!("It listens on {}, and this host {}.", broker.address(), broker.capacity()));
+    say(&format!(
+        "It listens on {}, and this host {}.",
+        broker.address(),
+        broker.capacity()
+    ));
 
-    say(&format!("Starting {count} nodes; each has its own certificate and verifies every request."));
+    say(&format!(
+        "Starting {count} nodes; each has its own certificate and verifies every request."
+    ));
     let server = ServerAddr::new(broker.address().ip().to_string(), broker.address().port());
     let fleet = Fleet::start(identities, pki.authority.cert_pem(), server)?;
     fleet.wait_until_there(&broker, CONNECT_TIMEOUT)?;
     let config = write_client_config(folder.path(), broker.address())?;
-    say(&format!("All {count} nodes are there after {:.1} s.", clock.now().as_secs_f64()));
+    say(&format!(
+        "All {count} nodes are there after {:.1} s.",
+        clock.now().as_secs_f64()
+    ));
 
     for (about, words) in questions(count) {
         say(about);
@@ -89,9 +104,18 @@ pub(crate) fn run(args: &DemoArgs) -> Result<Exit, Failure> {
 fn questions(count: usize) -> Vec<(&'static str, Vec<String>)> {
     let words = |text: &str| text.split(' ').map(str::to_owned).collect();
     vec![
-        ("Who is there, and how long does each take?", words(&format!("ping --silent --expect {count}"))),
-        ("Which database servers are in Malta?", words("find -C role::db -F country=mt")),
-        ("What do they run?", words("rpc rpcutil get_fact fact=os.family -C role::db -F country=mt")),
+        (
+            "Who is there, and how long does each take?",
+            words(&format!("ping --silent --expect {count}")),
+        ),
+        (
+            "Which database servers are in Malta?",
+            words("find -C role::db -F country=mt"),
+        ),
+        (
+            "What do they run?",
+            words("rpc rpcutil get_fact fact=os.family -C role::db -F country=mt"),
+        ),
         (
             "In which countries are they all?",
             words("rpc rpcutil get_fact fact=country --display failed"),
@@ -102,14 +126,19 @@ fn questions(count: usize) -> Vec<(&'static str, Vec<String>)> {
 /// Runs a command line as if it had been typed.
 fn ask(config: &str, words: &[String]) -> Result<(), Failure> {
     println!("\n$ muster {}", words.join(" "));
-    let words = ["muster"].into_iter().chain(words.iter().map(String::as_str));
+    let words = ["muster"]
+        .into_iter()
+        .chain(words.iter().map(String::as_str));
     let cli = args::parse(words.chain(["--config", config]));
     let cli = cli.map_err(|_| Failure::new("a command of the demonstration is no command"))?;
     let exit = super::run(cli, Clock::start())?;
     println!();
     match exit {
         Exit::Success => Ok(()),
-        other => Err(Failure::new(format!("the command ended with {}", other as u8))),
+        other => Err(Failure::new(format!(
+            "the command ended with {}",
+            other as u8
+        ))),
     }
 }
 
@@ -135,10 +164,18 @@ impl Pki {
         let broker = authority.issue(&profile).map_err(Failure::new)?;
         let caller = authority.issue(&Profile::new(Role::Client, CALLER, validity));
         let write = IfExists::Refuse;
-        authority.write_files(folder, "ca", write).map_err(Failure::new)?;
+        authority
+            .write_files(folder, "ca", write)
+            .map_err(Failure::new)?;
         let caller = caller.map_err(Failure::new)?;
-        caller.write_files(folder, CALLER, write).map_err(Failure::new)?;
-        Ok(Self { authority, validity, broker: (broker.cert_pem, broker.key_pem) })
+        caller
+            .write_files(folder, CALLER, write)
+            .map_err(Failure::new)?;
+        Ok(Self {
+            authority,
+            validity,
+            broker: (broker.cert_pem, broker.key_pem),
+        })
     }
 
     /// A certificate a node. They share a key: making keys is not what is shown here.
@@ -147,15 +184,27 @@ impl Pki {
         let identities = (1..=count).map(|number| {
             let name = nodes::name(number);
             let profile = Profile::new(Role::Node, name.as_str(), self.validity);
-            let issued = self.authority.issue_with_key(&profile, &key).map_err(Failure::new)?;
-            Ok(Identity { number, name, cert_pem: issued.cert_pem, key_pem: issued.key_pem })
+            let issued = self
+                .authority
+                .issue_with_key(&profile, &key)
+                .map_err(Failure::new)?;
+            Ok(Identity {
+                number,
+                name,
+                cert_pem: issued.cert_pem,
+                key_pem: issued.key_pem,
+            })
         });
         identities.collect()
     }
 
     fn broker(&self, nodes: u64) -> Result<Broker, Failure> {
         let (cert, key) = &self.broker;
-        let files = TlsFiles { cert, key, ca: Some(self.authority.cert_pem()) };
+        let files = TlsFiles {
+            cert,
+            key,
+            ca: Some(self.authority.cert_pem()),
+        };
         let mut config = BrokerConfig {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
             tls: TlsSetting::mutual(&files).map_err(Failure::new)?,

@@ -15,22 +15,23 @@ use crate::selection::FilterArgs;
 
 #[derive(Debug, Args)]
 pub(crate) struct FindArgs {
-    #[command(flatten)]
-    filters: FilterArgs,
-    #[command(flatten)]
-    discovery: DiscoveryArgs,
-    #[command(flatten)]
-    connection: ConnectionArgs,
     /// A JSON list.
     #[arg(short, long)]
     json: bool,
     /// Say how many, and how long it took.
     #[arg(short, long)]
     verbose: bool,
+    #[command(flatten)]
+    filters: FilterArgs,
+    #[command(flatten)]
+    discovery: DiscoveryArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 /// How long a discovery goes on.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Discovery")]
 pub(crate) struct DiscoveryArgs {
     /// Seconds a discovery goes on. Without it, it ends 300 ms after the latest answer, or with the configured time.
     #[arg(long, visible_alias = "dt", value_name = "SECONDS", value_parser = seconds)]
@@ -43,7 +44,8 @@ pub(crate) struct DiscoveryArgs {
 impl DiscoveryArgs {
     /// The time a discovery may take.
     pub(crate) fn timeout(&self, client: &Client) -> Duration {
-        self.discovery_timeout.unwrap_or(client.fleet.discovery_timeout)
+        self.discovery_timeout
+            .unwrap_or(client.fleet.discovery_timeout)
     }
 
     /// Asks who is there. Whoever names the time wants to wait for slow nodes, so it is waited out.

@@ -15,10 +15,6 @@ use crate::selection::{FilterArgs, named_nodes};
 
 #[derive(Debug, Args)]
 pub(crate) struct PingArgs {
-    #[command(flatten)]
-    filters: FilterArgs,
-    #[command(flatten)]
-    connection: ConnectionArgs,
     /// Seconds to wait, in place of the configured discovery time.
     #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
@@ -37,6 +33,10 @@ pub(crate) struct PingArgs {
     /// Everything as JSON.
     #[arg(short, long, conflicts_with_all = ["silent", "names", "graph"])]
     json: bool,
+    #[command(flatten)]
+    filters: FilterArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 pub(crate) fn run(args: &PingArgs, started: Clock) -> Result<Exit, Failure> {
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &PingArgs, started: Clock) -> Result<Exit, Failure> {
         filter,
         timeout: args.timeout.unwrap_or(client.fleet.discovery_timeout),
         // Of nodes that are named it is known when all are there.
-        expect: args.expect.or(named.as_ref().map(Vec::len)),
+        expect: args.expect.or_else(|| named.as_ref().map(Vec::len)),
     };
     let expect = ping.expect;
     let mut fleet = client.connect()?;
@@ -71,8 +71,10 @@ pub(crate) fn run(args: &PingArgs, started: Clock) -> Result<Exit, Failure> {
         .map_err(Failure::new)?;
     written?;
     if let Some(named) = named {
-        summary.no_responses =
-            named.into_iter().filter(|name| !summary.replied.contains(name)).collect();
+        summary.no_responses = named
+            .into_iter()
+            .filter(|name| !summary.replied.contains(name))
+            .collect();
         summary.no_responses.sort_unstable();
     }
     render::put(&args.closing(&times, &summary))?;
@@ -80,7 +82,10 @@ pub(crate) fn run(args: &PingArgs, started: Clock) -> Result<Exit, Failure> {
         return Err(Failure::new("no responses received"));
     }
     if let Some(expect) = expect.filter(|expect| times.len() < *expect) {
-        eprintln!("muster: {} of {expect} expected nodes answered", times.len());
+        eprintln!(
+            "muster: {} of {expect} expected nodes answered",
+            times.len()
+        );
     }
     Ok(Exit::Success)
 }
@@ -104,7 +109,11 @@ impl PingArgs {
         if self.names {
             return String::new();
         }
-        let graph = if self.graph { times.graph() } else { String::new() };
+        let graph = if self.graph {
+            times.graph()
+        } else {
+            String::new()
+        };
         times.statistics() + &graph + &footer::shortcomings(summary, false)
     }
 }

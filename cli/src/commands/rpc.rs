@@ -32,15 +32,9 @@ pub(crate) struct RpcArgs {
     /// The action's inputs.
     #[arg(value_name = "KEY=VALUE")]
     inputs: Vec<String>,
-    #[command(flatten)]
-    filters: FilterArgs,
     /// Ask the nodes this file names, without a discovery.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["facts", "classes", "identities", "agents", "with"])]
     nodes: Option<PathBuf>,
-    #[command(flatten)]
-    discovery: DiscoveryArgs,
-    #[command(flatten)]
-    connection: ConnectionArgs,
     /// Seconds to wait for replies, in place of the action's own time.
     #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
@@ -59,6 +53,12 @@ pub(crate) struct RpcArgs {
     /// No progress bar.
     #[arg(long = "np", visible_alias = "no-progress")]
     no_progress: bool,
+    #[command(flatten)]
+    filters: FilterArgs,
+    #[command(flatten)]
+    discovery: DiscoveryArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 }
 
 /// The nodes to ask, and how they became known.
@@ -97,7 +97,9 @@ pub(crate) fn run(args: &RpcArgs) -> Result<Exit, Failure> {
         data,
         filter: Filter::default(),
         target: Target::Direct(nodes.names.clone()),
-        timeout: args.timeout.unwrap_or(client.fleet.discovery_timeout + action_time),
+        timeout: args
+            .timeout
+            .unwrap_or(client.fleet.discovery_timeout + action_time),
         aggregates: Aggregates::of(action),
     };
     let (replies, summary) = args.ask(&mut fleet, request, nodes.names.len())?;
@@ -133,9 +135,15 @@ impl RpcArgs {
         listed: Option<Vec<String>>,
     ) -> Result<Nodes, Failure> {
         if let Some(names) = listed.or_else(|| named_nodes(&filter)) {
-            return Ok(Nodes { names, discovered: false, discover_time: Duration::ZERO });
+            return Ok(Nodes {
+                names,
+                discovered: false,
+                discover_time: Duration::ZERO,
+            });
         }
-        let found = self.discovery.discover(client, fleet, filter, Some(&self.agent))?;
+        let found = self
+            .discovery
+            .discover(client, fleet, filter, Some(&self.agent))?;
         Ok(Nodes {
             names: found.replied,
             discovered: true,

@@ -21,7 +21,12 @@ pub(crate) struct ServerArgs {
     #[arg(hide = true)]
     run: Option<RunWord>,
     /// Configuration file.
-    #[arg(short, long, value_name = "FILE", default_value = "/etc/choria/server.conf")]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE",
+        default_value = "/etc/choria/server.conf"
+    )]
     config: PathBuf,
     /// File for the process id.
     #[arg(long, value_name = "FILE")]

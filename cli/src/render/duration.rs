@@ -19,7 +19,9 @@ pub(crate) fn exact(duration: Duration) -> String {
 /// Whole milliseconds: `402ms`, `2.02s`.
 pub(crate) fn whole_millis(duration: Duration) -> String {
     let millis = (duration.as_nanos() + NANOS_A_MILLI / 2) / NANOS_A_MILLI;
-    exact(Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
+    exact(Duration::from_millis(
+        u64::try_from(millis).unwrap_or(u64::MAX),
+    ))
 }
 
 /// Milliseconds with two digits behind the point: `20.12`.
@@ -30,7 +32,11 @@ pub(crate) fn millis(duration: Duration) -> String {
 fn in_seconds(duration: Duration) -> String {
     let (hours, minutes) = (duration.as_secs() / 3600, duration.as_secs() / 60 % 60);
     let nanos = u128::from(duration.as_secs() % 60) * 1_000_000_000;
-    let seconds = decimal(nanos + u128::from(duration.subsec_nanos()), 1_000_000_000, 9);
+    let seconds = decimal(
+        nanos + u128::from(duration.subsec_nanos()),
+        1_000_000_000,
+        9,
+    );
     match (hours, minutes) {
         (0, 0) => format!("{seconds}s"),
         (0, _) => format!("{minutes}m{seconds}s"),

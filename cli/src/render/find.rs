@@ -14,7 +14,10 @@ pub(crate) fn discovered(nodes: usize) -> String {
 
 /// A name a line.
 pub(crate) fn names(names: &[String]) -> String {
-    names.iter().map(|name| format!("{}\n", one_line(name))).collect()
+    names
+        .iter()
+        .map(|name| format!("{}\n", one_line(name)))
+        .collect()
 }
 
 /// A JSON list.
@@ -33,7 +36,9 @@ mod tests {
     use super::*;
 
     fn sample() -> Vec<String> {
-        ["node1.example.net", "node2.example.net"].map(str::to_owned).to_vec()
+        ["node1.example.net", "node2.example.net"]
+            .map(str::to_owned)
+            .to_vec()
     }
 
     #[test]

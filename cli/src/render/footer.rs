@@ -33,7 +33,10 @@ pub(crate) fn statistics(summary: &Summary, discover_time: Duration) -> String {
     let agent_time = summary.request_time.saturating_sub(summary.publish_time);
     let rows = [
         ("Nodes", format!("{replied} / {asked}")),
-        ("Pass / Fail", format!("{} / {}", summary.ok, summary.failed)),
+        (
+            "Pass / Fail",
+            format!("{} / {}", summary.ok, summary.failed),
+        ),
         ("No Responses", summary.no_responses.len().to_string()),
         ("Unexpected Responses", summary.unexpected.len().to_string()),
         ("Start Time", start),
@@ -52,8 +55,18 @@ pub(crate) fn statistics(summary: &Summary, discover_time: Duration) -> String {
 /// Who is missing and who came unasked, by name; what else was not counted.
 pub(crate) fn shortcomings(summary: &Summary, all_names: bool) -> String {
     let mut out = String::new();
-    name_block(&mut out, "No Responses from", &summary.no_responses, all_names);
-    name_block(&mut out, "Unexpected Responses from", &summary.unexpected, all_names);
+    name_block(
+        &mut out,
+        "No Responses from",
+        &summary.no_responses,
+        all_names,
+    );
+    name_block(
+        &mut out,
+        "Unexpected Responses from",
+        &summary.unexpected,
+        all_names,
+    );
     let drops = &summary.drops;
     let counted = [
         (drops.duplicate, "duplicate"),
@@ -62,7 +75,9 @@ pub(crate) fn shortcomings(summary: &Summary, all_names: bool) -> String {
         (drops.wrong_request, "to another request"),
     ];
     let counted = counted.iter().filter(|(count, _)| *count > 0);
-    let counted: Vec<_> = counted.map(|(count, what)| format!("{count} {what}")).collect();
+    let counted: Vec<_> = counted
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
     if !counted.is_empty() {
         let _ = writeln!(out, "\nReplies not counted: {}", counted.join(", "));
     }
@@ -92,8 +107,17 @@ fn name_block(out: &mut String, heading: &str, names: &[String], all_names: bool
     if names.is_empty() {
         return;
     }
-    let shown = if all_names { names.len() } else { names.len().min(NAMES_MAX) };
-    let _ = write!(out, "\n{heading}: {}\n\n{}", names.len(), name_columns(&names[..shown]));
+    let shown = if all_names {
+        names.len()
+    } else {
+        names.len().min(NAMES_MAX)
+    };
+    let _ = write!(
+        out,
+        "\n{heading}: {}\n\n{}",
+        names.len(),
+        name_columns(&names[..shown])
+    );
     if shown < names.len() {
         let _ = writeln!(out, "    and {} more; -v shows all", names.len() - shown);
     }
@@ -135,7 +159,10 @@ mod tests {
         let asked: Vec<_> = names.iter().map(String::as_str).collect();
         let summary = samples::summary(&asked, &[], 0);
         let some = shortcomings(&summary, false);
-        assert!(some.contains("No Responses from: 250") && some.contains("and 50 more"), "{some}");
+        assert!(
+            some.contains("No Responses from: 250") && some.contains("and 50 more"),
+            "{some}"
+        );
         assert!(!some.contains("n200") && shortcomings(&summary, true).contains("n249"));
     }
 
@@ -143,7 +170,11 @@ mod tests {
     fn colour_says_how_complete_it_is() {
         let style = Style { color: true };
         for (replied, code) in [(&[][..], "[31m"), (&["a"], "[33m"), (&["a", "b"], "[32m")] {
-            let text = finished(&samples::summary(&["a", "b"], replied, 0), Duration::ZERO, style);
+            let text = finished(
+                &samples::summary(&["a", "b"], replied, 0),
+                Duration::ZERO,
+                style,
+            );
             assert!(text.contains(code), "{text:?}");
         }
     }

@@ -80,15 +80,22 @@ impl Times {
             let bar = "█".repeat((count * GRAPH_COLUMNS).div_ceil(most));
             format!("{:>6} ms ┤ {bar} {count}\n", bucket * BUCKET_MS)
         });
-        format!("\nResponses per {BUCKET_MS}ms\n\n{}\n", rows.collect::<String>())
+        format!(
+            "\nResponses per {BUCKET_MS}ms\n\n{}\n",
+            rows.collect::<String>()
+        )
     }
 
     /// Everything for machines.
     pub(crate) fn json(&self, no_responses: &[String]) -> String {
         let (max, min, avg) = self.extremes().unwrap_or_default();
-        let in_ms = |time: Duration| time.as_secs_f64() * 1000.0;
+        // Microseconds are exact as whole numbers; more digits would be noise.
+        let in_ms = |time: Duration| time.as_micros() as f64 / 1000.0;
         let replies = self.replies.iter();
-        let replies = replies.map(|(sender, time)| Reply { sender, time_ms: in_ms(*time) });
+        let replies = replies.map(|(sender, time)| Reply {
+            sender,
+            time_ms: in_ms(*time),
+        });
         let document = Document {
             replies: replies.collect(),
             no_responses,
@@ -116,10 +123,15 @@ mod tests {
     use super::*;
 
     fn sample() -> Times {
-        let mut times = Times { overhead: Duration::from_micros(12_400), ..Times::default() };
-        for (sender, micros) in
-            [("n1.example.net", 20_118), ("n2.example.net", 24_020), ("n3.example.net", 130_000)]
-        {
+        let mut times = Times {
+            overhead: Duration::from_micros(12_400),
+            ..Times::default()
+        };
+        for (sender, micros) in [
+            ("n1.example.net", 20_118),
+            ("n2.example.net", 24_020),
+            ("n3.example.net", 130_000),
+        ] {
             times.add(sender, Duration::from_micros(micros));
         }
         times
@@ -128,7 +140,11 @@ mod tests {
     #[test]
     fn nodes_and_statistics() {
         let times = sample();
-        let lines: String = times.replies.iter().map(|(sender, time)| line(sender, *time)).collect();
+        let lines: String = times
+            .replies
+            .iter()
+            .map(|(sender, time)| line(sender, *time))
+            .collect();
         insta::assert_snapshot!(lines + &times.statistics());
     }
 

@@ -109,7 +109,8 @@ pub(crate) fn nodes(replies: &[Reply<'_>], action: &Action, shape: Shape) -> Str
 /// Names of the nodes with good replies.
 pub(crate) fn senders(replies: &[Reply<'_>]) -> String {
     let good = replies.iter().filter(|reply| reply.is_ok());
-    good.map(|reply| format!("{}\n", one_line(reply.sender))).collect()
+    good.map(|reply| format!("{}\n", one_line(reply.sender)))
+        .collect()
 }
 
 /// What the action's description wants summed up.
@@ -118,8 +119,15 @@ pub(crate) fn summaries(aggregates: &Aggregates, action: &Action) -> String {
     for (output, summary) in aggregates.outputs() {
         let _ = write!(out, "Summary of {}:\n\n", action.display_as(output));
         let entries: Vec<_> = summary.entries();
-        let entries: Vec<_> = entries.iter().map(|(value, count)| (one_line(value), count)).collect();
-        let width = entries.iter().map(|(value, _)| columns(value)).max().unwrap_or(0);
+        let entries: Vec<_> = entries
+            .iter()
+            .map(|(value, count)| (one_line(value), count))
+            .collect();
+        let width = entries
+            .iter()
+            .map(|(value, _)| columns(value))
+            .max()
+            .unwrap_or(0);
         let format = action.aggregate.iter().find(|a| a.output() == Some(output));
         let format = format.and_then(|aggregate| aggregate.format());
         if entries.is_empty() {
@@ -130,7 +138,9 @@ pub(crate) fn summaries(aggregates: &Aggregates, action: &Action) -> String {
             let _ = match format {
                 Some(format) => {
                     // The value goes in last, so that nothing in it is taken for a place holder.
-                    let line = format.replace("%d", &count.to_string()).replacen("%s", &value, 1);
+                    let line = format
+                        .replace("%d", &count.to_string())
+                        .replacen("%s", &value, 1);
                     writeln!(out, "   {line}")
                 }
                 None => writeln!(out, "   {padding}{value}: {count}"),
@@ -150,7 +160,12 @@ fn head(out: &mut String, reply: &Reply<'_>, style: Style) {
         StatusCode::InvalidData => ("Invalid Request Data", Paint::Yellow),
         StatusCode::UnknownError => ("Unknown Request Status", Paint::Red),
     };
-    let _ = write!(out, "{:<40} {}\n\n", one_line(reply.sender), style.paint(paint, text));
+    let _ = write!(
+        out,
+        "{:<40} {}\n\n",
+        one_line(reply.sender),
+        style.paint(paint, text)
+    );
 }
 
 fn raw(out: &mut String, data: &Value) {
@@ -172,13 +187,22 @@ fn labelled(out: &mut String, data: &Value, action: &Action) {
         return;
     };
     let label = |output| one_line(action.display_as(output));
-    let width = members.keys().map(|output| columns(&label(output))).max().unwrap_or(0) + 3;
+    let width = members
+        .keys()
+        .map(|output| columns(&label(output)))
+        .max()
+        .unwrap_or(0)
+        + 3;
     for (output, data) in members {
         let label = label(output);
         let padding = " ".repeat(width - columns(&label));
         let text = value::lines(data);
         let mut lines = text.split('\n');
-        let _ = writeln!(out, "{padding}{label}: {}", lines.next().unwrap_or_default());
+        let _ = writeln!(
+            out,
+            "{padding}{label}: {}",
+            lines.next().unwrap_or_default()
+        );
         for line in lines {
             let _ = writeln!(out, "{:1$}{line}", "", width + 2);
         }
@@ -198,7 +222,15 @@ mod tests {
     fn shown(show: Show, raw: bool) -> String {
         let replies = samples::fact_replies();
         let replies: Vec<_> = replies.iter().map(Reply::of).collect();
-        nodes(&replies, action("get_fact"), Shape { show, raw, style: Style::default() })
+        nodes(
+            &replies,
+            action("get_fact"),
+            Shape {
+                show,
+                raw,
+                style: Style::default(),
+            },
+        )
     }
 
     #[test]
@@ -231,7 +263,10 @@ mod tests {
 
     #[test]
     fn summed_up() {
-        insta::assert_snapshot!(summaries(&samples::fact_summary().aggregates, action("get_fact")));
+        insta::assert_snapshot!(summaries(
+            &samples::fact_summary().aggregates,
+            action("get_fact")
+        ));
         let nothing = Aggregates::of(action("get_fact"));
         assert!(summaries(&nothing, action("get_fact")).contains("   No summary received\n"));
         assert_eq!(summaries(&Aggregates::default(), action("ping")), "");
@@ -241,7 +276,11 @@ mod tests {
     fn nested_values() {
         let replies = [samples::reply("node1.example.net", samples::INVENTORY)];
         let replies: Vec<_> = replies.iter().map(Reply::of).collect();
-        let shape = Shape { show: Show::All, raw: false, style: Style::default() };
+        let shape = Shape {
+            show: Show::All,
+            raw: false,
+            style: Style::default(),
+        };
         insta::assert_snapshot!(nodes(&replies, action("inventory"), shape));
     }
 
@@ -249,8 +288,15 @@ mod tests {
     fn the_head_of_a_failed_node_is_coloured() {
         let replies = samples::fact_replies();
         let replies: Vec<_> = replies.iter().map(Reply::of).collect();
-        let shape = Shape { show: Show::Failed, raw: false, style: Style { color: true } };
+        let shape = Shape {
+            show: Show::Failed,
+            raw: false,
+            style: Style { color: true },
+        };
         let text = nodes(&replies, action("get_fact"), shape);
-        assert!(text.contains("\u{1b}[31mRequest Aborted\u{1b}[0m"), "{text:?}");
+        assert!(
+            text.contains("\u{1b}[31mRequest Aborted\u{1b}[0m"),
+            "{text:?}"
+        );
     }
 }

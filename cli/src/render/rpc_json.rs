@@ -57,7 +57,9 @@ pub(crate) fn document(
 pub(super) fn pretty(document: &impl Serialize) -> String {
     let mut out = Vec::new();
     let mut serializer = Serializer::with_formatter(&mut out, PrettyFormatter::with_indent(b"   "));
-    document.serialize(&mut serializer).expect("keys are texts, and a list takes every byte");
+    document
+        .serialize(&mut serializer)
+        .expect("keys are texts, and a list takes every byte");
     out.push(b'\n');
     String::from_utf8(out).expect("JSON is text")
 }

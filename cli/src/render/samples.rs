@@ -30,13 +30,18 @@ pub(crate) fn fact_replies() -> Vec<NodeReply> {
         )
     };
     let bad = |code: u8, message: &str| {
-        format!(r#"{{"action":"get_fact","statuscode":{code},"statusmsg":"{message}","data":{{}}}}"#)
+        format!(
+            r#"{{"action":"get_fact","statuscode":{code},"statusmsg":"{message}","data":{{}}}}"#
+        )
     };
     vec![
         reply("node1.example.net", &good("c1")),
         reply("node2.example.net", &bad(1, "could not read\\nthe file")),
         reply("node3.example.net", &good("c3")),
-        reply("node4.example.net", &bad(2, "Unknown action get_fact for agent rpcutil")),
+        reply(
+            "node4.example.net",
+            &bad(2, "Unknown action get_fact for agent rpcutil"),
+        ),
         reply("node5.example.net", &bad(3, "input fact is required")),
         reply("node6.example.net", &bad(4, "input fact is wrong")),
         reply("node7.example.net", "pong"),
@@ -61,7 +66,11 @@ pub(crate) fn summary(asked: &[&str], replied: &[&str], failed: usize) -> Summar
     let missing = asked.iter().filter(|name| !replied.contains(name));
     Summary {
         request_id: RequestId::from_random([7; 16]),
-        ended: if asked.len() == replied.len() { Ended::Complete } else { Ended::Deadline },
+        ended: if asked.len() == replied.len() {
+            Ended::Complete
+        } else {
+            Ended::Deadline
+        },
         started: Duration::new(UNIX.into(), 567_095_769),
         expected: Some(asked.len()),
         replied: replied.iter().map(|name| (*name).to_owned()).collect(),

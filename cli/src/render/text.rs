@@ -45,18 +45,20 @@ fn visible(text: &str, hidden: impl Fn(char) -> bool + Copy) -> Cow<'_, str> {
     if !text.contains(hidden) {
         return Cow::Borrowed(text);
     }
-    let shown = text.chars().fold(String::with_capacity(text.len() + 8), |mut shown, c| {
-        match c {
-            '\n' if hidden(c) => shown.push_str("\\n"),
-            '\t' if hidden(c) => shown.push_str("\\t"),
-            '\r' if hidden(c) => shown.push_str("\\r"),
-            c if hidden(c) => {
-                let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
+    let shown = text
+        .chars()
+        .fold(String::with_capacity(text.len() + 8), |mut shown, c| {
+            match c {
+                '\n' if hidden(c) => shown.push_str("\\n"),
+                '\t' if hidden(c) => shown.push_str("\\t"),
+                '\r' if hidden(c) => shown.push_str("\\r"),
+                c if hidden(c) => {
+                    let _ = write!(shown, "\\u{{{:x}}}", u32::from(c));
+                }
+                c => shown.push(c),
             }
-            c => shown.push(c),
-        }
-        shown
-    });
+            shown
+        });
     Cow::Owned(shown)
 }
 
@@ -102,6 +104,9 @@ mod tests {
     #[test]
     fn colour_is_only_where_it_is_wanted() {
         assert_eq!(Style { color: false }.paint(Paint::Red, "x"), "x");
-        assert_eq!(Style { color: true }.paint(Paint::Green, "x"), "\u{1b}[32mx\u{1b}[0m");
+        assert_eq!(
+            Style { color: true }.paint(Paint::Green, "x"),
+            "\u{1b}[32mx\u{1b}[0m"
+        );
     }
 }

@@ -91,7 +91,10 @@ mod tests {
 
     #[test]
     fn short_lists_stay_on_one_line() {
-        assert_eq!(lines(&json!(["a", 1, [true, null]])), r#"["a", 1, [true, null]]"#);
+        assert_eq!(
+            lines(&json!(["a", 1, [true, null]])),
+            r#"["a", 1, [true, null]]"#
+        );
         assert_eq!(lines(&json!([])), "[]");
         assert_eq!(lines(&json!({})), "{}");
         let long = json!([format!("{:50}", "a"), format!("{:50}", "b")]);

@@ -16,7 +16,10 @@ pub(crate) const ALL: &[(&str, Act)] = &[
     ("broker_ends_when_asked", broker_ends_when_asked),
     ("broker_refuses_a_bad_file", broker_refuses_a_bad_file),
     ("broker_warns_of_unknown_keys", broker_warns_of_unknown_keys),
-    ("broker_flags_go_before_the_file", broker_flags_go_before_the_file),
+    (
+        "broker_flags_go_before_the_file",
+        broker_flags_go_before_the_file,
+    ),
     ("broker_shares_no_port", broker_shares_no_port),
     ("broker_serves_monitoring", broker_serves_monitoring),
     ("server_ends_when_asked", server_ends_when_asked),
@@ -26,6 +29,7 @@ pub(crate) const ALL: &[(&str, Act)] = &[
     ("authority_keeps_its_keys", authority_keeps_its_keys),
     ("insecure_fleet", insecure_fleet),
     ("demo", demo),
+    ("demo_stays_when_asked", demo_stays_when_asked),
 ];
 
 const READY: &str = "Server is ready";
@@ -54,9 +58,12 @@ fn broker_refuses_a_bad_file() -> Result<(), Failed> {
     let home = tempfile::tempdir()?;
     let text = "identity = b\nplugin.choria.network.client_port = x\nloglevel = loud\n";
     fs::write(home.path().join("broker.conf"), text)?;
-    Said::of(muster(home.path(), &["broker", "run", "--config", "broker.conf"]))?
-        .ended_with(1)?
-        .says(&["broker.conf:2: plugin.choria.network.client_port"])?;
+    Said::of(muster(
+        home.path(),
+        &["broker", "run", "--config", "broker.conf"],
+    ))?
+    .ended_with(1)?
+    .says(&["broker.conf:2: plugin.choria.network.client_port"])?;
     Said::of(muster(home.path(), &["broker", "--config", "nosuch.conf"]))?
         .ended_with(1)?
         .says(&["cannot read nosuch.conf"])?;
@@ -75,11 +82,16 @@ fn broker_warns_of_unknown_keys() -> Result<(), Failed> {
 
 fn broker_flags_go_before_the_file() -> Result<(), Failed> {
     let home = tempfile::tempdir()?;
-    let text = "plugin.choria.network.client_port = 1\nplugin.choria.network.listen_address = 192.0.2.1\n";
+    let text =
+        "plugin.choria.network.client_port = 1\nplugin.choria.network.listen_address = 192.0.2.1\n";
     fs::write(home.path().join("broker.conf"), text)?;
     let broker = plain_broker(home.path(), &["--config", "broker.conf", "--shards", "3"])?;
     assert!(broker.said_after(LISTENING)?.starts_with("127.0.0.1:"));
-    assert!(broker.said_after("This host holds up to ")?.contains("3 shards"));
+    assert!(
+        broker
+            .said_after("This host holds up to ")?
+            .contains("3 shards")
+    );
     Ok(())
 }
 
@@ -87,10 +99,13 @@ fn broker_shares_no_port() -> Result<(), Failed> {
     let home = tempfile::tempdir()?;
     let first = plain_broker(home.path(), &[])?;
     let (_, port) = first.said_after(LISTENING)?.rsplit_once(':').unwrap();
-    Said::of(muster(home.path(), &["broker", "-a", "127.0.0.1", "-p", port]))?
-        .ended_with(1)?
-        .says(&["address already in use"])?
-        .says_nothing_of(&[READY])?;
+    Said::of(muster(
+        home.path(),
+        &["broker", "-a", "127.0.0.1", "-p", port],
+    ))?
+    .ended_with(1)?
+    .says(&["address already in use"])?
+    .says_nothing_of(&[READY])?;
     Ok(())
 }
 
@@ -113,7 +128,10 @@ fn server_ends_when_asked() -> Result<(), Failed> {
     let text = "identity = node1.example.net\nlogfile = stderr\n\
                 plugin.choria.middleware_hosts = 127.0.0.1:1\nown.option = x\nstray\n";
     fs::write(home.path().join("server.conf"), text)?;
-    let command = muster(home.path(), &["server", "--config", "server.conf", "--insecure"]);
+    let command = muster(
+        home.path(),
+        &["server", "--config", "server.conf", "--insecure"],
+    );
     let server = Daemon::start(command, "node started")?;
     server.said_after("server.conf:4: own.option is not known")?;
     server.said_after("server.conf:5: no setting")?;
@@ -126,9 +144,15 @@ fn server_refuses_a_bad_file() -> Result<(), Failed> {
     let home = tempfile::tempdir()?;
     let text = "identity = a b\nplugin.choria.middleware_hosts = nowhere\n";
     fs::write(home.path().join("server.conf"), text)?;
-    Said::of(muster(home.path(), &["server", "run", "--config", "server.conf"]))?
-        .ended_with(1)?
-        .says(&["server.conf:1: identity", "server.conf:2: plugin.choria.middleware_hosts"])?;
+    Said::of(muster(
+        home.path(),
+        &["server", "run", "--config", "server.conf"],
+    ))?
+    .ended_with(1)?
+    .says(&[
+        "server.conf:1: identity",
+        "server.conf:2: plugin.choria.middleware_hosts",
+    ])?;
     Ok(())
 }
 
@@ -138,10 +162,18 @@ fn client_refuses_a_bad_file() -> Result<(), Failed> {
     fs::write(home.path().join("client.conf"), text)?;
     Said::of(muster(home.path(), &["ping", "--config", "client.conf"]))?
         .ended_with(1)?
-        .says(&["client.conf:1: plugin.choria.middleware_hosts", "client.conf:2: plugin.security.provider"])?;
+        .says(&[
+            "client.conf:1: plugin.choria.middleware_hosts",
+            "client.conf:2: plugin.security.provider",
+        ])?;
     // The usual place in the home directory is found.
-    fs::rename(home.path().join("client.conf"), home.path().join(".choriarc"))?;
-    Said::of(muster(home.path(), &["ping"]))?.ended_with(1)?.says(&[".choriarc:1:"])?;
+    fs::rename(
+        home.path().join("client.conf"),
+        home.path().join(".choriarc"),
+    )?;
+    Said::of(muster(home.path(), &["ping"]))?
+        .ended_with(1)?
+        .says(&[".choriarc:1:"])?;
     Ok(())
 }
 
@@ -149,25 +181,38 @@ fn authority_overwrites_nothing() -> Result<(), Failed> {
     let home = tempfile::tempdir()?;
     let ca = |words: &[&str]| Said::of(muster(home.path(), &[&["ca"][..], words].concat()));
     let cert = || fs::read_to_string(home.path().join("pki/node1.pem"));
-    ca(&["node", "node1", "--dir", "pki"])?.ended_with(1)?.says(&["pki/ca.pem"])?;
-    ca(&["init", "pki", "--name", "My CA", "--rsa"])?.ended_with(0)?.says(&["pki/ca.pem", "pki/ca.key"])?;
+    ca(&["node", "node1", "--dir", "pki"])?
+        .ended_with(1)?
+        .says(&["pki/ca.pem"])?;
+    ca(&["init", "pki", "--name", "My CA", "--rsa"])?
+        .ended_with(0)?
+        .says(&["pki/ca.pem", "pki/ca.key"])?;
     ca(&["init", "pki"])?.ended_with(1)?.says(&["exists"])?;
     ca(&["node", "node1", "--dir", "pki"])?.ended_with(0)?;
     let first = cert()?;
-    ca(&["node", "node1", "--dir", "pki"])?.ended_with(1)?.says(&["exists"])?;
+    ca(&["node", "node1", "--dir", "pki"])?
+        .ended_with(1)?
+        .says(&["exists"])?;
     assert_eq!(cert()?, first);
     ca(&["node", "node1", "--dir", "pki", "--force", "--days", "1"])?.ended_with(0)?;
     assert_ne!(cert()?, first);
     ca(&["node", "ca", "--dir", "pki", "--force"])?.ended_with(1)?;
     ca(&["node", "../x", "--dir", "pki"])?.ended_with(1)?;
-    ca(&["client", "rip", "--dir", "pki"])?.ended_with(0)?.says(&["warning", ".mcollective"])?;
+    ca(&["client", "rip", "--dir", "pki"])?
+        .ended_with(0)?
+        .says(&["warning", ".mcollective"])?;
     Ok(())
 }
 
 fn authority_keeps_its_keys() -> Result<(), Failed> {
     let home = tempfile::tempdir()?;
-    for words in [&["ca", "init", "."][..], &["ca", "client", "rip.mcollective"]] {
-        Said::of(muster(home.path(), words))?.ended_with(0)?.says_nothing_of(&["PRIVATE", "BEGIN"])?;
+    for words in [
+        &["ca", "init", "."][..],
+        &["ca", "client", "rip.mcollective"],
+    ] {
+        Said::of(muster(home.path(), words))?
+            .ended_with(0)?
+            .says_nothing_of(&["PRIVATE", "BEGIN"])?;
     }
     for key in ["ca.key", "rip.mcollective.key"] {
         let mode = fs::metadata(home.path().join(key))?.permissions().mode();
@@ -186,14 +231,30 @@ fn insecure_fleet() -> Result<(), Failed> {
     let server = format!("identity = node1\nlogfile = stderr\nrpcauthorization = 0\n{login}");
     fs::write(home.path().join("server.conf"), server)?;
     fs::write(home.path().join("client.conf"), &login)?;
-    let command = muster(home.path(), &["server", "--config", "server.conf", "--insecure"]);
+    let command = muster(
+        home.path(),
+        &["server", "--config", "server.conf", "--insecure"],
+    );
     let _node = Daemon::start(command, " connected ")?;
-    let ask = ["rpc", "rpcutil", "ping", "-I", "node1", "--insecure", "--config", "client.conf"];
+    let ask = [
+        "rpc",
+        "rpcutil",
+        "ping",
+        "-I",
+        "node1",
+        "--insecure",
+        "--config",
+        "client.conf",
+    ];
     // The node's subscriptions may be a moment behind its log.
     for _ in 0..20 {
-        let said = Said::of(muster(home.path(), &[&ask[..], &["--timeout", "2"]].concat()))?;
+        let said = Said::of(muster(
+            home.path(),
+            &[&ask[..], &["--timeout", "2"]].concat(),
+        ))?;
         if said.code == Some(0) {
-            said.says(&["dangerous", "Finished processing 1 / 1"])?.says_nothing_of(&["secret"])?;
+            said.says(&["dangerous", "Finished processing 1 / 1"])?
+                .says_nothing_of(&["secret"])?;
             return Ok(());
         }
     }
@@ -208,9 +269,26 @@ fn demo() -> Result<(), Failed> {
         "All 40 nodes are there",
         "40 replies",
         "Finished processing 40 / 40 hosts",
-        "node00020.example.net",
+        "node00001.example.net",
     ])?;
     // Nothing is left behind.
+    assert_eq!(fs::read_dir(home.path())?.count(), 0);
+    Ok(())
+}
+
+fn demo_stays_when_asked() -> Result<(), Failed> {
+    let home = tempfile::tempdir()?;
+    let mut command = muster(home.path(), &["demo", "--nodes", "1", "--stay"]);
+    command.env("TMPDIR", home.path());
+    // The command line it gives, which ends with the configuration file.
+    let demo = Daemon::start_talking(command, "client.conf\n")?;
+    let line = demo.said_after("    muster ")?;
+    let words: Vec<_> = line.split(' ').collect();
+    Said::of(muster(home.path(), &words))?
+        .ended_with(0)?
+        .says(&["Finished processing 1 / 1 hosts", "\"country\": \"mt\""])?;
+    let status = demo.end_with("INT")?;
+    assert_eq!(status.code(), Some(0), "{status}");
     assert_eq!(fs::read_dir(home.path())?.count(), 0);
     Ok(())
 }

@@ -9,7 +9,11 @@ use tempfile::TempDir;
 
 use crate::process::{Daemon, Said, muster};
 
-pub(crate) const NODES: [&str; 3] = ["node1.example.net", "node2.example.net", "node3.example.net"];
+pub(crate) const NODES: [&str; 3] = [
+    "node1.example.net",
+    "node2.example.net",
+    "node3.example.net",
+];
 
 /// Pings until all nodes are there; each waits for five seconds at most.
 const PINGS_MAX: usize = 20;
@@ -25,9 +29,10 @@ impl BrokerKind {
     pub(crate) fn nats_server() -> Self {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
         let path = std::env::var_os("MUSTER_NATS_SERVER");
-        Self::NatsServer(
-            path.map_or_else(|| here.join("../target/peers/bin/nats-server"), PathBuf::from),
-        )
+        Self::NatsServer(path.map_or_else(
+            || here.join("../target/peers/bin/nats-server"),
+            PathBuf::from,
+        ))
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -56,7 +61,9 @@ impl BrokerKind {
             }
             Self::NatsServer(path) => {
                 let mut command = Command::new(path);
-                command.current_dir(home).args(["-a", "127.0.0.1", "-p", "-1"]);
+                command
+                    .current_dir(home)
+                    .args(["-a", "127.0.0.1", "-p", "-1"]);
                 command.args(files).args(clients);
                 command
             }
@@ -77,10 +84,17 @@ impl Lab {
         let home = tempfile::tempdir()?;
         make_certificates(home.path())?;
         let broker = kind.start(home.path())?;
-        let mut lab = Self { home, _nodes: Vec::new(), broker };
+        let mut lab = Self {
+            home,
+            _nodes: Vec::new(),
+            broker,
+        };
         for (number, name) in (1..).zip(NODES) {
             lab.write_node(number, name)?;
-            let command = muster(lab.home(), &["server", "run", "--config", &format!("{name}.conf")]);
+            let command = muster(
+                lab.home(),
+                &["server", "run", "--config", &format!("{name}.conf")],
+            );
             lab._nodes.push(Daemon::start(command, "node started")?);
         }
         lab.write_client("client.conf", "rip.mcollective")?;
@@ -94,7 +108,8 @@ impl Lab {
     }
 
     pub(crate) fn address(&self) -> Result<&str, Failed> {
-        self.broker.said_after("Listening for client connections on ")
+        self.broker
+            .said_after("Listening for client connections on ")
     }
 
     /// A command of the caller that nodes let call.
@@ -103,21 +118,33 @@ impl Lab {
     }
 
     pub(crate) fn ask_as(&self, config: &str, words: &[&str]) -> Result<Said, Failed> {
-        Said::of(muster(self.home(), &[words, &["--config", config]].concat()))
+        Said::of(muster(
+            self.home(),
+            &[words, &["--config", config]].concat(),
+        ))
     }
 
     fn write_node(&self, number: u32, name: &str) -> Result<(), Failed> {
         let home = self.home().display();
         let release = 10 + number;
-        let facts = format!(
-            "country: c{number}\nos:\n  family: Debian\n  release: {release}\n"
-        );
+        let facts = format!("country: c{number}\nos:\n  family: Debian\n  release: {release}\n");
         fs::write(self.home().join(format!("{name}.yaml")), facts)?;
         let role = if number == 1 { "role::db" } else { "role::web" };
-        fs::write(self.home().join(format!("{name}.classes")), format!("base\n{role}\n"))?;
-        let collectives = if number == 3 { "mcollective,eu" } else { "mcollective" };
+        fs::write(
+            self.home().join(format!("{name}.classes")),
+            format!("base\n{role}\n"),
+        )?;
+        let collectives = if number == 3 {
+            "mcollective,eu"
+        } else {
+            "mcollective"
+        };
         // Only the first has this key, so the others fail when they are asked for it.
-        let own = if number == 1 { "own.key = own value\n" } else { "" };
+        let own = if number == 1 {
+            "own.key = own value\n"
+        } else {
+            ""
+        };
         let text = format!(
             "identity = {name}\n\
              collectives = {collectives}\n\
@@ -166,7 +193,15 @@ impl Lab {
 pub(crate) fn make_certificates(home: &Path) -> Result<(), Failed> {
     let ca = |words: &[&str]| Said::of(muster(home, words))?.ended_with(0);
     ca(&["ca", "init", "."])?;
-    ca(&["ca", "broker", "broker", "--dns", "localhost", "--ip", "127.0.0.1"])?;
+    ca(&[
+        "ca",
+        "broker",
+        "broker",
+        "--dns",
+        "localhost",
+        "--ip",
+        "127.0.0.1",
+    ])?;
     for name in NODES {
         ca(&["ca", "node", name])?;
     }

@@ -17,13 +17,18 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use lab::{BrokerKind, Lab};
 
+const TRIALS_AT_ONCE: usize = 8;
+
 /// A laboratory that is set up by the first trial that needs it, and taken down at the end.
 #[derive(Clone)]
 struct SharedLab(BrokerKind, Arc<Mutex<Option<Arc<Lab>>>>);
 
 impl SharedLab {
     fn get(&self) -> Result<Arc<Lab>, Failed> {
-        let mut place = self.1.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut place = self
+            .1
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(lab) = &*place {
             return Ok(Arc::clone(lab));
         }
@@ -33,14 +38,18 @@ impl SharedLab {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let labs = [BrokerKind::Muster, BrokerKind::nats_server()]
-        .map(|kind| SharedLab(kind, Arc::default()));
+    let mut arguments = Arguments::from_args();
+    // Trials mostly wait for time-outs and other processes.
+    arguments.test_threads.get_or_insert(TRIALS_AT_ONCE);
+    let labs =
+        [BrokerKind::Muster, BrokerKind::nats_server()].map(|kind| SharedLab(kind, Arc::default()));
     let mut trials = Vec::new();
     for lab in &labs {
         for (name, ask) in questions::ALL {
             let (lab, present) = (lab.clone(), lab.0.is_present());
-            let trial = Trial::test(format!("{name}::{}", lab.0.name()), move || ask(&*lab.get()?));
+            let trial = Trial::test(format!("{name}::{}", lab.0.name()), move || {
+                ask(&*lab.get()?)
+            });
             trials.push(trial.with_ignored_flag(!present));
         }
     }

@@ -1,16 +1,24 @@
 //! Programs that are run, and what they say.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use libtest_mimic::Failed;
 
 /// A `muster` command line, apart from the caller's own settings.
 pub(crate) fn muster(home: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
-    command.args(words).current_dir(home).env("HOME", home).stdin(Stdio::null());
-    for variable in ["MCOLLECTIVE_CERTNAME", "INSECURE_DISABLE_TLS", "INSECURE_YES_REALLY"] {
+    command
+        .args(words)
+        .current_dir(home)
+        .env("HOME", home)
+        .stdin(Stdio::null());
+    for variable in [
+        "MCOLLECTIVE_CERTNAME",
+        "INSECURE_DISABLE_TLS",
+        "INSECURE_YES_REALLY",
+    ] {
         command.env_remove(variable);
     }
     command
@@ -26,19 +34,33 @@ pub(crate) struct Said {
 
 impl Said {
     pub(crate) fn of(mut command: Command) -> Result<Self, Failed> {
-        let Output { status, stdout, stderr } = command.output()?;
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = command.output()?;
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        Ok(Self { code: status.code(), out: text(&stdout), err: text(&stderr) })
+        Ok(Self {
+            code: status.code(),
+            out: text(&stdout),
+            err: text(&stderr),
+        })
     }
 
     /// Checks the exit code.
     pub(crate) fn ended_with(self, code: i32) -> Result<Self, Failed> {
-        if self.code == Some(code) { Ok(self) } else { Err(format!("not {code}: {self:#?}").into()) }
+        if self.code == Some(code) {
+            Ok(self)
+        } else {
+            Err(format!("not {code}: {self:#?}").into())
+        }
     }
 
     /// Checks that each text is in the output or the errors.
     pub(crate) fn says(self, wanted: &[&str]) -> Result<Self, Failed> {
-        let missing = wanted.iter().find(|text| !self.out.contains(**text) && !self.err.contains(**text));
+        let missing = wanted
+            .iter()
+            .find(|text| !self.out.contains(**text) && !self.err.contains(**text));
         match missing {
             None => Ok(self),
             Some(text) => Err(format!("no {text:?} in {self:#?}").into()),
@@ -47,7 +69,9 @@ impl Said {
 
     /// Checks that none of the texts is there.
     pub(crate) fn says_nothing_of(self, unwanted: &[&str]) -> Result<Self, Failed> {
-        let found = unwanted.iter().find(|text| self.out.contains(**text) || self.err.contains(**text));
+        let found = unwanted
+            .iter()
+            .find(|text| self.out.contains(**text) || self.err.contains(**text));
         match found {
             None => Ok(self),
             Some(text) => Err(format!("{text:?} in {self:#?}").into()),
@@ -72,28 +96,55 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts a program, and waits until it has said a line with this text on its standard error.
     pub(crate) fn start(mut command: Command, awaited: &str) -> Result<Self, Failed> {
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-        // From here on, whatever fails, the child is ended.
-        let mut daemon = Self { child, said: String::new() };
-        let mut log = BufReader::new(daemon.child.stderr.take().expect("piped"));
-        while !daemon.read_line(&mut log)?.contains(awaited) {}
-        // The log goes on; a full pipe would stop the daemon.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut daemon = Self {
+            child,
+            said: String::new(),
+        };
+        let log = daemon.child.stderr.take().expect("piped");
+        daemon.wait_for(BufReader::new(log), awaited)?;
         Ok(daemon)
     }
 
-    fn read_line(&mut self, log: &mut BufReader<ChildStderr>) -> Result<&str, Failed> {
-        let before = self.said.len();
-        if log.read_line(&mut self.said)? == 0 {
-            return Err(format!("it ended early: {}", self.said).into());
+    /// As [`Daemon::start`], for one that speaks on its standard output.
+    pub(crate) fn start_talking(mut command: Command, awaited: &str) -> Result<Self, Failed> {
+        let child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut daemon = Self {
+            child,
+            said: String::new(),
+        };
+        let log = daemon.child.stdout.take().expect("piped");
+        daemon.wait_for(BufReader::new(log), awaited)?;
+        Ok(daemon)
+    }
+
+    fn wait_for<R>(&mut self, mut log: BufReader<R>, awaited: &str) -> Result<(), Failed>
+    where
+        R: Read + Send + 'static,
+    {
+        let mut before = 0;
+        while !self.said[before..].contains(awaited) {
+            before = self.said.len();
+            if log.read_line(&mut self.said)? == 0 {
+                return Err(format!("it ended early: {}", self.said).into());
+            }
         }
-        Ok(&self.said[before..])
+        // The log goes on; a full pipe would stop the daemon.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Ok(())
     }
 
     /// What follows a text in the lines it has said.
     pub(crate) fn said_after(&self, text: &str) -> Result<&str, Failed> {
         let line = self.said.lines().find_map(|line| line.split_once(text));
-        line.map(|(_, rest)| rest.trim()).ok_or_else(|| format!("no {text:?} in {}", self.said).into())
+        line.map(|(_, rest)| rest.trim())
+            .ok_or_else(|| format!("no {text:?} in {}", self.said).into())
     }
 
     /// Sends a signal, and waits for the end.

@@ -18,8 +18,18 @@ fn assert_accounted(summary: &Summary) {
     both.extend(summary.no_responses.iter().map(String::as_str));
     both.sort_unstable();
     assert_eq!(both, all_nodes(NODES), "each is replied or missing, once");
-    assert_eq!(summary.drops.duplicate + summary.drops.unexpected, 0, "{:?}", summary.drops);
-    assert_eq!(summary.drops.bad_hash + summary.drops.malformed, 0, "{:?}", summary.drops);
+    assert_eq!(
+        summary.drops.duplicate + summary.drops.unexpected,
+        0,
+        "{:?}",
+        summary.drops
+    );
+    assert_eq!(
+        summary.drops.bad_hash + summary.drops.malformed,
+        0,
+        "{:?}",
+        summary.drops
+    );
 }
 
 struct Scene {
@@ -31,14 +41,26 @@ struct Scene {
 
 impl Scene {
     fn new(seed: u64) -> Self {
-        let link = LinkModel { delay_max: 30 * MS, in_flight_max: 20_000, ..LinkModel::default() };
-        let mut world = World::new(WorldConfig { link, ..WorldConfig::new(seed) });
+        let link = LinkModel {
+            delay_max: 30 * MS,
+            in_flight_max: 20_000,
+            ..LinkModel::default()
+        };
+        let mut world = World::new(WorldConfig {
+            link,
+            ..WorldConfig::new(seed)
+        });
         let nodes = world.add_fleet(NODES);
         let client = world.add_client();
         let all: Vec<StationId> = nodes.iter().copied().chain([client]).collect();
         world.assemble(&all, 10 * SECOND);
         let rng = world.rng();
-        Self { world, nodes, client, rng }
+        Self {
+            world,
+            nodes,
+            client,
+            rng,
+        }
     }
 
     /// Breaks connections within the time in which a request and its replies are under way; says whose.
@@ -78,15 +100,25 @@ fn run(seed: u64, client_too: bool) -> Summary {
         assert!(replies <= 1, "{name} acted {replies} times on one request");
         // Nobody is missing whose connections all held.
         let held = !client_too && !broken.contains(&number);
-        assert!(!held || summary.replied.contains(name), "{name} is missing for no reason");
+        assert!(
+            !held || summary.replied.contains(name),
+            "{name} is missing for no reason"
+        );
     }
-    assert_eq!(summary.links_lost, u32::from(client_too && summary.links_lost > 0));
+    assert_eq!(
+        summary.links_lost,
+        u32::from(client_too && summary.links_lost > 0)
+    );
     // All come back by themselves, and then all answer.
     let all: Vec<StationId> = scene.nodes.iter().copied().chain([scene.client]).collect();
     scene.world.assemble(&all, 60 * SECOND);
     let again = ask(Target::Direct(all_nodes(NODES)), 5 * SECOND);
     let after = scene.world.perform(scene.client, again);
-    assert!(after.is_success(), "missing after all came back: {:?}", after.no_responses);
+    assert!(
+        after.is_success(),
+        "missing after all came back: {:?}",
+        after.no_responses
+    );
     scene.world.assert_at_rest();
     scene.world.assert_dissolves();
     summary
@@ -95,16 +127,27 @@ fn run(seed: u64, client_too: bool) -> Summary {
 #[test]
 fn nodes_whose_connections_break_are_named() {
     let missing = std::cell::Cell::new(0);
-    let ran = for_seeds("breaks::nodes_whose_connections_break_are_named", 25, |seed| {
-        let summary = run(seed, false);
-        missing.set(missing.get() + summary.no_responses.len());
-    });
-    assert!(ran < 10 || missing.get() > 0, "the seeds break nothing that matters");
+    let ran = for_seeds(
+        "breaks::nodes_whose_connections_break_are_named",
+        25,
+        |seed| {
+            let summary = run(seed, false);
+            missing.set(missing.get() + summary.no_responses.len());
+        },
+    );
+    assert!(
+        ran < 10 || missing.get() > 0,
+        "the seeds break nothing that matters"
+    );
 }
 
 #[test]
 fn a_client_whose_connection_breaks_names_whom_it_did_not_hear() {
-    for_seeds("breaks::a_client_whose_connection_breaks_names_whom_it_did_not_hear", 25, |seed| {
-        run(seed, true);
-    });
+    for_seeds(
+        "breaks::a_client_whose_connection_breaks_names_whom_it_did_not_hear",
+        25,
+        |seed| {
+            run(seed, true);
+        },
+    );
 }

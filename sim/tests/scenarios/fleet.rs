@@ -10,14 +10,22 @@ use super::{MS, SECOND};
 fn assert_complete(summary: &Summary, nodes: usize) {
     let mut replied = summary.replied.clone();
     replied.sort_unstable();
-    assert_eq!(replied, all_nodes(nodes), "{} of {nodes} replied", replied.len());
+    assert_eq!(
+        replied,
+        all_nodes(nodes),
+        "{} of {nodes} replied",
+        replied.len()
+    );
     assert_eq!((summary.ok, summary.failed), (nodes, 0));
     assert_eq!(summary.drops, Drops::default());
     assert!(summary.no_responses.is_empty() && summary.unexpected.is_empty());
 }
 
 fn run(seed: u64, nodes: usize, link: LinkModel) {
-    let mut world = World::new(WorldConfig { link, ..WorldConfig::new(seed) });
+    let mut world = World::new(WorldConfig {
+        link,
+        ..WorldConfig::new(seed)
+    });
     let mut all = world.add_fleet(nodes);
     let client = world.add_client();
     all.push(client);
@@ -44,7 +52,14 @@ fn run(seed: u64, nodes: usize, link: LinkModel) {
 fn two_hundred_nodes_all_answer() {
     for_seeds("fleet::two_hundred_nodes_all_answer", 12, |seed| {
         let delay_max = 40 * MS;
-        run(seed, 200, LinkModel { delay_max, ..LinkModel::default() });
+        run(
+            seed,
+            200,
+            LinkModel {
+                delay_max,
+                ..LinkModel::default()
+            },
+        );
     });
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use muster_sim::{StationId, World, WorldConfig};
 use muster_testkit::{Rng, for_seeds};
 
-use super::{MS, QUIET, SECOND, publish};
+use super::{MS, QUIET, SECOND, numbered, publish};
 
 const PUBLISHERS: usize = 4;
 const STEPS: usize = 120;
@@ -35,7 +35,13 @@ impl Scene {
         let rng = world.rng();
         let publishers: Vec<StationId> = (0..PUBLISHERS).map(|_| world.add_raw(QUIET)).collect();
         let (members, published) = (Vec::new(), [0; PUBLISHERS]);
-        let mut scene = Self { world, rng, members, publishers, published };
+        let mut scene = Self {
+            world,
+            rng,
+            members,
+            publishers,
+            published,
+        };
         for _ in 0..6 {
             scene.join();
         }
@@ -47,7 +53,13 @@ impl Scene {
 
     fn join(&mut self) {
         let station = self.world.add_raw(QUIET);
-        self.members.push(Member { station, sid: 0, subscribed: false, pings: 0, leaving: false });
+        self.members.push(Member {
+            station,
+            sid: 0,
+            subscribed: false,
+            pings: 0,
+            leaving: false,
+        });
         self.subscribe(self.members.len() - 1);
     }
 
@@ -68,7 +80,8 @@ impl Scene {
     fn unsubscribe(&mut self, at: usize) {
         let member = &mut self.members[at];
         member.subscribed = false;
-        self.world.say(member.station, &format!("UNSUB {}\r\n", member.sid));
+        self.world
+            .say(member.station, &format!("UNSUB {}\r\n", member.sid));
     }
 
     fn step(&mut self) {
@@ -102,7 +115,10 @@ impl Scene {
         for _ in 0..self.rng.within(1..=12) {
             let number = self.published[publisher];
             self.published[publisher] += 1;
-            let text = publish(&format!("work.{}", number % 3), &format!("{publisher}:{number}"));
+            let text = publish(
+                &format!("work.{}", number % 3),
+                &format!("{publisher}:{number}"),
+            );
             self.world.say(self.publishers[publisher], &text);
         }
         if self.rng.percent(50) {
@@ -127,9 +143,8 @@ impl Scene {
             let mut latest = [None; PUBLISHERS];
             for (_, text) in self.world.raw(member.station).messages() {
                 *copies.entry(text).or_default() += 1;
-                let (publisher, number) = text.split_once(':').unwrap();
-                let latest = &mut latest[publisher.parse::<usize>().unwrap()];
-                let number = Some(number.parse::<usize>().unwrap());
+                let (publisher, number) = numbered(text);
+                let (number, latest) = (Some(number), &mut latest[publisher]);
                 assert!(number > *latest, "{text} came after {latest:?}");
                 *latest = number;
             }
@@ -152,11 +167,15 @@ impl Scene {
 
 #[test]
 fn groups_that_drain_under_load_lose_and_double_nothing() {
-    for_seeds("groups::groups_that_drain_under_load_lose_and_double_nothing", 50, |seed| {
-        let mut scene = Scene::new(seed);
-        for _ in 0..STEPS {
-            scene.step();
-        }
-        scene.finish();
-    });
+    for_seeds(
+        "groups::groups_that_drain_under_load_lose_and_double_nothing",
+        50,
+        |seed| {
+            let mut scene = Scene::new(seed);
+            for _ in 0..STEPS {
+                scene.step();
+            }
+            scene.finish();
+        },
+    );
 }

@@ -6,6 +6,7 @@ mod fleet;
 mod groups;
 mod order;
 mod partition;
+mod peers;
 mod replay;
 mod responders;
 
@@ -23,4 +24,15 @@ const ASKING: &str = r#"{"verbose":false,"pedantic":false,"headers":true,"no_res
 /// A publish as it stands on the wire.
 fn publish(subject: &str, payload: &str) -> String {
     format!("PUB {subject} {}\r\n{payload}\r\n", payload.len())
+}
+
+/// Publisher and number of a message that begins with both.
+fn numbered(text: &str) -> (usize, usize) {
+    let mut parts = text
+        .split(':')
+        .map(|part| part.parse().expect("messages begin with numbers"));
+    parts
+        .next()
+        .zip(parts.next())
+        .expect("messages begin with two numbers")
 }

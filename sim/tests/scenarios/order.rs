@@ -23,7 +23,11 @@ fn await_pongs(world: &mut World, client: StationId, count: usize) {
 }
 
 fn got(world: &World, client: StationId, text: &str) -> usize {
-    world.raw(client).messages().filter(|(_, got)| *got == text).count()
+    world
+        .raw(client)
+        .messages()
+        .filter(|(_, got)| *got == text)
+        .count()
 }
 
 /// Keeps publishers busy, so that what is looked at happens in the middle of other work.
@@ -65,7 +69,11 @@ fn what_is_published_after_the_pong_of_a_subscriber_reaches_it() {
             await_pongs(&mut world, subscriber, pongs + 1);
             world.say(publisher, &publish(&subject, &format!("{text} later")));
             world.run_for(50 * MS);
-            assert_eq!(got(&world, subscriber, &format!("{text} later")), 0, "{wanted} is given up");
+            assert_eq!(
+                got(&world, subscriber, &format!("{text} later")),
+                0,
+                "{wanted} is given up"
+            );
         }
         world.assert_at_rest();
         world.assert_dissolves();
@@ -74,7 +82,8 @@ fn what_is_published_after_the_pong_of_a_subscriber_reaches_it() {
 
 #[test]
 fn after_the_pong_of_the_publisher_and_then_that_of_the_subscriber_it_has_the_message() {
-    let name = "order::after_the_pong_of_the_publisher_and_then_that_of_the_subscriber_it_has_the_message";
+    let name =
+        "order::after_the_pong_of_the_publisher_and_then_that_of_the_subscriber_it_has_the_message";
     for_seeds(name, 30, |seed| {
         let (mut world, mut rng, clients) = scene(seed, 8);
         for client in &clients {
@@ -85,19 +94,28 @@ fn after_the_pong_of_the_publisher_and_then_that_of_the_subscriber_it_has_the_me
             let (publisher, subscriber) = (clients[rng.below(4)], clients[4 + rng.below(4)]);
             make_noise(&mut world, &mut rng, &clients);
             let pongs = world.raw(publisher).pongs() + 1;
-            world.say(publisher, &(publish("foo", &format!("round {round}")) + "PING\r\n"));
+            world.say(
+                publisher,
+                &(publish("foo", &format!("round {round}")) + "PING\r\n"),
+            );
             await_pongs(&mut world, publisher, pongs);
             let pongs = world.raw(subscriber).pongs() + 1;
             world.say(subscriber, "PING\r\n");
             await_pongs(&mut world, subscriber, pongs);
             // Behind its pong there may be anything; what counts lies before it.
             let heard = world.raw(subscriber).heard();
-            let pong = heard.iter().rposition(|heard| heard.word == Word::Pong).unwrap();
+            let pong = heard
+                .iter()
+                .rposition(|heard| heard.word == Word::Pong)
+                .unwrap();
             let text = format!("round {round}");
-            let before = heard[..pong].iter().any(|heard| {
-                matches!(&heard.word, Word::Msg { payload, .. } if *payload == text)
-            });
-            assert!(before, "the message of round {round} is not before the pong");
+            let before = heard[..pong]
+                .iter()
+                .any(|heard| matches!(&heard.word, Word::Msg { payload, .. } if *payload == text));
+            assert!(
+                before,
+                "the message of round {round} is not before the pong"
+            );
         }
         world.run_for(SECOND);
         world.assert_at_rest();
@@ -107,72 +125,98 @@ fn after_the_pong_of_the_publisher_and_then_that_of_the_subscriber_it_has_the_me
 
 #[test]
 fn the_messages_of_a_publisher_keep_their_order() {
-    for_seeds("order::the_messages_of_a_publisher_keep_their_order", 20, |seed| {
-        let (mut world, mut rng, clients) = scene(seed, 9);
-        let (publishers, subscribers) = clients.split_at(4);
-        for (at, subscriber) in subscribers.iter().enumerate() {
-            let subjects = ["SUB > 1\r\n", "SUB t.* 1\r\n", "SUB t.0 1\r\nSUB t.1 2\r\nSUB t.2 3\r\n"];
-            world.say(*subscriber, subjects[at % 3]);
-        }
-        world.run_for(SECOND);
-        let mut sent = [0; 4];
-        for _ in 0..60 {
-            let publisher = rng.below(4);
-            for _ in 0..rng.within(1..=5) {
-                let subject = format!("t.{}", rng.below(3));
-                let text = format!("{publisher} {:05} {}", sent[publisher], "x".repeat(rng.below(700)));
-                world.say(publishers[publisher], &publish(&subject, &text));
-                sent[publisher] += 1;
+    for_seeds(
+        "order::the_messages_of_a_publisher_keep_their_order",
+        20,
+        |seed| {
+            let (mut world, mut rng, clients) = scene(seed, 9);
+            let (publishers, subscribers) = clients.split_at(4);
+            for (at, subscriber) in subscribers.iter().enumerate() {
+                let subjects = [
+                    "SUB > 1\r\n",
+                    "SUB t.* 1\r\n",
+                    "SUB t.0 1\r\nSUB t.1 2\r\nSUB t.2 3\r\n",
+                ];
+                world.say(*subscriber, subjects[at % 3]);
             }
-            world.run_for(rng.time(MS / 100..=3 * MS));
-        }
-        world.run_for(2 * SECOND);
-        for subscriber in subscribers {
-            for (publisher, count) in sent.iter().enumerate() {
-                let mine = format!("{publisher} ");
-                let texts = world.raw(*subscriber).messages().map(|(_, text)| text);
-                let numbers = texts.filter(|text| text.starts_with(&mine)).map(|text| &text[2..7]);
-                let numbers: Vec<usize> = numbers.map(|number| number.parse().unwrap()).collect();
-                assert_eq!(numbers, (0..*count).collect::<Vec<usize>>());
+            world.run_for(SECOND);
+            let mut sent = [0; 4];
+            for _ in 0..60 {
+                let publisher = rng.below(4);
+                for _ in 0..rng.within(1..=5) {
+                    let subject = format!("t.{}", rng.below(3));
+                    let text = format!(
+                        "{publisher} {:05} {}",
+                        sent[publisher],
+                        "x".repeat(rng.below(700))
+                    );
+                    world.say(publishers[publisher], &publish(&subject, &text));
+                    sent[publisher] += 1;
+                }
+                world.run_for(rng.time(MS / 100..=3 * MS));
             }
-        }
-        world.assert_at_rest();
-        world.assert_dissolves();
-    });
+            world.run_for(2 * SECOND);
+            for subscriber in subscribers {
+                for (publisher, count) in sent.iter().enumerate() {
+                    let mine = format!("{publisher} ");
+                    let texts = world.raw(*subscriber).messages().map(|(_, text)| text);
+                    let numbers = texts
+                        .filter(|text| text.starts_with(&mine))
+                        .map(|text| &text[2..7]);
+                    let numbers: Vec<usize> =
+                        numbers.map(|number| number.parse().unwrap()).collect();
+                    assert_eq!(numbers, (0..*count).collect::<Vec<usize>>());
+                }
+            }
+            world.assert_at_rest();
+            world.assert_dissolves();
+        },
+    );
 }
 
 #[test]
 fn a_subscription_with_a_maximum_gets_exactly_that_many() {
-    for_seeds("order::a_subscription_with_a_maximum_gets_exactly_that_many", 30, |seed| {
-        let (mut world, mut rng, clients) = scene(seed, 9);
-        let (publishers, subscribers) = clients.split_at(4);
-        let mut maxima = Vec::new();
-        for subscriber in subscribers {
-            for sid in 1..=4 {
-                let max = rng.within(1..=30);
-                let subject = *rng.pick(&["foo", "*", ">"]);
-                world.say(*subscriber, &format!("SUB {subject} {sid}\r\nUNSUB {sid} {max}\r\n"));
-                maxima.push((*subscriber, sid, max));
+    for_seeds(
+        "order::a_subscription_with_a_maximum_gets_exactly_that_many",
+        30,
+        |seed| {
+            let (mut world, mut rng, clients) = scene(seed, 9);
+            let (publishers, subscribers) = clients.split_at(4);
+            let mut maxima = Vec::new();
+            for subscriber in subscribers {
+                for sid in 1..=4 {
+                    let max = rng.within(1..=30);
+                    let subject = *rng.pick(&["foo", "*", ">"]);
+                    world.say(
+                        *subscriber,
+                        &format!("SUB {subject} {sid}\r\nUNSUB {sid} {max}\r\n"),
+                    );
+                    maxima.push((*subscriber, sid, max));
+                }
             }
-        }
-        world.run_for(SECOND);
-        assert_eq!(world.subscriptions(), 20);
-        let total = rng.within(15..=40);
-        for number in 0..total {
-            world.say(*rng.pick(publishers), &publish("foo", &number.to_string()));
-            if rng.percent(50) {
-                world.run_for(rng.time(MS / 100..=4 * MS));
+            world.run_for(SECOND);
+            assert_eq!(world.subscriptions(), 20);
+            let total = rng.within(15..=40);
+            for number in 0..total {
+                world.say(*rng.pick(publishers), &publish("foo", &number.to_string()));
+                if rng.percent(50) {
+                    world.run_for(rng.time(MS / 100..=4 * MS));
+                }
             }
-        }
-        world.run_for(SECOND);
-        for (subscriber, sid, max) in &maxima {
-            let messages = world.raw(*subscriber).messages();
-            let count = messages.filter(|(of, _)| of == sid).count();
-            assert_eq!(count, total.min(*max), "of {total} for a maximum of {max}");
-        }
-        let left = maxima.iter().filter(|(_, _, max)| *max > total).count();
-        assert_eq!(world.subscriptions(), left as u64, "the others left the sublist");
-        world.assert_at_rest();
-        world.assert_dissolves();
-    });
+            world.run_for(SECOND);
+            for (subscriber, sid, max) in &maxima {
+                let messages = world.raw(*subscriber).messages();
+                let count = messages.filter(|(of, _)| of == sid).count();
+                assert_eq!(count, total.min(*max), "of {total} for a maximum of {max}");
+            }
+            let left = maxima.iter().filter(|(_, _, max)| *max > total).count();
+            assert_eq!(
+                world.subscriptions(),
+                left as u64,
+                "the others left the sublist"
+            );
+            world.assert_at_rest();
+            world.assert_dissolves();
+        },
+    );
 }

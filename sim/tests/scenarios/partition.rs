@@ -26,7 +26,10 @@ fn run(seed: u64) {
         let asked = ask(Target::Direct(all_nodes(NODES)), 3 * SECOND);
         let summary = world.perform(client, asked);
         let names: Vec<String> = cut_off.iter().map(|number| node_name(*number)).collect();
-        assert_eq!(summary.no_responses, names, "exactly those that were cut off are missing");
+        assert_eq!(
+            summary.no_responses, names,
+            "exactly those that were cut off are missing"
+        );
         // From a hiccup, over which connections live, to an outage, in which both sides give them up.
         let outage = *rng.pick(&[0, 10, 40, 100]);
         if rng.percent(30) {
@@ -45,8 +48,15 @@ fn run(seed: u64) {
         world.assemble(&all, 90 * SECOND);
         let again = ask(Target::Direct(all_nodes(NODES)), 5 * SECOND);
         let after = world.perform(client, again);
-        assert!(after.is_success(), "missing after the healing: {:?}", after.no_responses);
-        assert_eq!(after.drops.wrong_request, 0, "late replies went to a subject that is gone");
+        assert!(
+            after.is_success(),
+            "missing after the healing: {:?}",
+            after.no_responses
+        );
+        assert_eq!(
+            after.drops.wrong_request, 0,
+            "late replies went to a subject that is gone"
+        );
     }
     world.assert_at_rest();
     world.assert_dissolves();
@@ -54,5 +64,9 @@ fn run(seed: u64) {
 
 #[test]
 fn after_the_healing_all_nodes_answer_again() {
-    for_seeds("partition::after_the_healing_all_nodes_answer_again", 20, run);
+    for_seeds(
+        "partition::after_the_healing_all_nodes_answer_again",
+        20,
+        run,
+    );
 }

@@ -25,6 +25,10 @@ fn trace(seed: u64) -> (u64, Vec<String>) {
 fn the_same_seed_takes_the_same_way() {
     for_seeds("replay::the_same_seed_takes_the_same_way", 10, |seed| {
         assert_eq!(trace(seed), trace(seed));
-        assert_ne!(trace(seed).0, trace(seed + 1000).0, "the seed decides nothing");
+        assert_ne!(
+            trace(seed).0,
+            trace(seed + 1000).0,
+            "the seed decides nothing"
+        );
     });
 }

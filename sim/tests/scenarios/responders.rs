@@ -58,7 +58,15 @@ impl Scene {
         let all: Vec<StationId> = responders.iter().chain(&requesters).copied().collect();
         world.assemble(&all, 10 * SECOND);
         let (services, requests, pings) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { world, rng, responders, requesters, services, requests, pings }
+        Self {
+            world,
+            rng,
+            responders,
+            requesters,
+            services,
+            requests,
+            pings,
+        }
     }
 
     /// Says something with a ping behind it; returns the number of its pong.
@@ -80,12 +88,23 @@ impl Scene {
             text += &format!("UNSUB {sid} {}\r\n", self.rng.within(1..=3));
         }
         let (said, pong) = (self.world.now(), self.say(station, &text));
-        self.services.push(Service { station, sid, grouped, limited, said, pong, ended: None });
+        self.services.push(Service {
+            station,
+            sid,
+            grouped,
+            limited,
+            said,
+            pong,
+            ended: None,
+        });
     }
 
     fn give_up(&mut self, at: usize) {
         let (station, sid) = (self.services[at].station, self.services[at].sid);
-        let (now, pong) = (self.world.now(), self.say(station, &format!("UNSUB {sid}\r\n")));
+        let (now, pong) = (
+            self.world.now(),
+            self.say(station, &format!("UNSUB {sid}\r\n")),
+        );
         self.services[at].ended = Some((now, pong));
     }
 
@@ -94,13 +113,22 @@ impl Scene {
         let (station, number) = (self.requesters[at], self.requests.len());
         let text = format!("_INBOX.{at}.{number}");
         let said = self.world.now();
-        let pong = self.say(station, &format!("PUB svc.a {text} {}\r\n{text}\r\n", text.len()));
-        self.requests.push(Request { station, text, said, pong });
+        let pong = self.say(
+            station,
+            &format!("PUB svc.a {text} {}\r\n{text}\r\n", text.len()),
+        );
+        self.requests.push(Request {
+            station,
+            text,
+            said,
+            pong,
+        });
     }
 
     fn step(&mut self) {
-        let open: Vec<usize> =
-            (0..self.services.len()).filter(|at| self.services[*at].ended.is_none()).collect();
+        let open: Vec<usize> = (0..self.services.len())
+            .filter(|at| self.services[*at].ended.is_none())
+            .collect();
         match self.rng.below(8) {
             // Few at a time, so that there often is none.
             0 if open.len() < 3 => self.serve(),
@@ -129,27 +157,59 @@ impl Scene {
 
     fn check(&self) -> (usize, usize) {
         let receivers = self.receivers();
-        let pong_at = |station, pong| self.world.raw(station).pong_at(pong).expect("all pings are answered");
+        let pong_at = |station, pong| {
+            self.world
+                .raw(station)
+                .pong_at(pong)
+                .expect("all pings are answered")
+        };
         let (mut heard, mut unheard) = (0, 0);
-        for Request { station, text, said, pong } in &self.requests {
+        for Request {
+            station,
+            text,
+            said,
+            pong,
+        } in &self.requests
+        {
             let done = pong_at(*station, *pong);
             let got = receivers.get(&**text).map_or(&[][..], Vec::as_slice);
-            let told = self.world.raw(*station).unanswered().filter(|subject| subject == text).count();
+            let told = self
+                .world
+                .raw(*station)
+                .unanswered()
+                .filter(|subject| subject == text)
+                .count();
             assert_eq!(told, usize::from(got.is_empty()), "{text} reached {got:?}");
             let mut possible = false;
             for service in &self.services {
                 let live_before = pong_at(service.station, service.pong) < *said;
                 let open = service.ended.is_none_or(|(at, _)| at > done);
-                let gone = service.ended.is_some_and(|(_, pong)| pong_at(service.station, pong) < *said);
+                let gone = service
+                    .ended
+                    .is_some_and(|(_, pong)| pong_at(service.station, pong) < *said);
                 possible |= !gone && service.said < done;
                 if live_before && open && !service.limited {
-                    assert!(!got.is_empty(), "{text} passed over the live {}", service.sid);
-                    assert!(service.grouped || got.contains(&service.sid), "{text}: {got:?}");
+                    assert!(
+                        !got.is_empty(),
+                        "{text} passed over the live {}",
+                        service.sid
+                    );
+                    assert!(
+                        service.grouped || got.contains(&service.sid),
+                        "{text}: {got:?}"
+                    );
                 }
                 let gets = got.iter().filter(|sid| **sid == service.sid).count();
-                assert!(gets <= usize::from(!gone), "{text} came {gets} times to {}", service.sid);
+                assert!(
+                    gets <= usize::from(!gone),
+                    "{text} came {gets} times to {}",
+                    service.sid
+                );
             }
-            assert!(possible || got.is_empty(), "{text} reached {got:?}, who cannot be there");
+            assert!(
+                possible || got.is_empty(),
+                "{text} reached {got:?}, who cannot be there"
+            );
             heard += usize::from(told == 0);
             unheard += told;
         }

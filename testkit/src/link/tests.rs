@@ -23,7 +23,13 @@ fn drain(link: &mut Link, end: End, mut now: Duration) -> (Vec<u8>, Vec<Duration
 fn nothing_is_lost_or_overtaken_and_pieces_are_cut_anywhere() {
     let mut pieces = 0;
     for seed in 0..50 {
-        let mut link = link(seed, LinkModel { chunk_max: 30, ..LinkModel::default() });
+        let mut link = link(
+            seed,
+            LinkModel {
+                chunk_max: 30,
+                ..LinkModel::default()
+            },
+        );
         let sent: Vec<u8> = (0..=255).cycle().take(2000).collect();
         for piece in sent.chunks(700) {
             assert_eq!(link.send(End::Near, piece, MS), piece.len());
@@ -33,7 +39,10 @@ fn nothing_is_lost_or_overtaken_and_pieces_are_cut_anywhere() {
         assert_eq!((got, ended), (sent, Arrival::Nothing));
         assert!(moments.is_sorted());
         pieces += moments.len();
-        assert!(moments.iter().all(|at| *at > MS && *at <= 6 * MS), "{moments:?}");
+        assert!(
+            moments.iter().all(|at| *at > MS && *at <= 6 * MS),
+            "{moments:?}"
+        );
         assert_eq!(link.in_flight(End::Near), 0);
     }
     assert!(pieces > 150, "{pieces} in 50 runs");
@@ -41,14 +50,29 @@ fn nothing_is_lost_or_overtaken_and_pieces_are_cut_anywhere() {
 
 #[test]
 fn what_finds_no_room_stays_with_the_sender() {
-    let mut link = link(1, LinkModel { in_flight_max: 100, ..LinkModel::default() });
+    let mut link = link(
+        1,
+        LinkModel {
+            in_flight_max: 100,
+            ..LinkModel::default()
+        },
+    );
     assert_eq!(link.send(End::Far, &[7; 160], MS), 100);
     assert_eq!(link.send(End::Far, &[7; 60], MS), 0);
     assert!(!link.take_writable(End::Far));
     let mut got = Vec::new();
-    assert_eq!(link.receive(End::Near, 10 * MS, 20, &mut got), Arrival::Bytes(20));
-    assert!(!link.take_writable(End::Far), "there is too little room to speak of");
-    assert_eq!(link.receive(End::Near, 10 * MS, 70, &mut got), Arrival::Bytes(70));
+    assert_eq!(
+        link.receive(End::Near, 10 * MS, 20, &mut got),
+        Arrival::Bytes(20)
+    );
+    assert!(
+        !link.take_writable(End::Far),
+        "there is too little room to speak of"
+    );
+    assert_eq!(
+        link.receive(End::Near, 10 * MS, 70, &mut got),
+        Arrival::Bytes(70)
+    );
     assert!(link.take_writable(End::Far));
     assert!(!link.take_writable(End::Far), "it is said once");
     assert_eq!(link.send(End::Far, &[7; 60], MS), 60);
@@ -56,7 +80,10 @@ fn what_finds_no_room_stays_with_the_sender() {
 
 #[test]
 fn bandwidth_spreads_bytes_over_time() {
-    let model = LinkModel { bytes_per_second: Some(1000), ..LinkModel::default() };
+    let model = LinkModel {
+        bytes_per_second: Some(1000),
+        ..LinkModel::default()
+    };
     let mut link = link(1, model);
     link.send(End::Near, &[0; 500], Duration::ZERO);
     let (got, moments, _) = drain(&mut link, End::Far, Duration::ZERO);
@@ -75,7 +102,10 @@ fn a_parted_link_goes_on_late() {
     assert_eq!(link.next_arrival(End::Far, first), None);
     let mut got = Vec::new();
     // What had arrived can still be read.
-    assert!(matches!(link.receive(End::Far, 900 * MS, 99, &mut got), Arrival::Bytes(_)));
+    assert!(matches!(
+        link.receive(End::Far, 900 * MS, 99, &mut got),
+        Arrival::Bytes(_)
+    ));
     assert!(b"before".starts_with(&got));
     assert!(!link.is_readable(End::Far, 900 * MS));
     link.heal(1000 * MS);
@@ -102,7 +132,13 @@ fn a_severed_link_loses_what_is_under_way_and_both_ends_hear_of_it() {
 
 #[test]
 fn an_end_that_shuts_is_heard_to_the_end() {
-    let mut link = link(3, LinkModel { in_flight_max: 10, ..LinkModel::default() });
+    let mut link = link(
+        3,
+        LinkModel {
+            in_flight_max: 10,
+            ..LinkModel::default()
+        },
+    );
     link.send(End::Near, b"last", Duration::ZERO);
     link.send(End::Far, b"unheard and too much", Duration::ZERO);
     link.shut(End::Near, Duration::ZERO);

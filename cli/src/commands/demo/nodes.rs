@@ -29,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 const COUNTRIES: [&str; 10] = ["mt", "de", "us", "gb", "za", "nl", "fr", "jp", "br", "au"];
 const SYSTEMS: [(&str, u32); 4] = [("Debian", 12), ("Debian", 13), ("RedHat", 9), ("Suse", 15)];
-const ROLES: [&str; 5] = ["web", "web", "db", "cache", "queue"];
+const ROLES: [&str; 5] = ["db", "web", "web", "cache", "queue"];
 
 /// A node to be.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ pub(super) struct Stats {
     pub(super) verified: u64,
 }
 
-/// The name of the node with a number.
+/// The name of the node with a number; the first has 1.
 pub(super) fn name(number: usize) -> String {
     format!("node{number:05}.example.net")
 }
@@ -111,7 +111,9 @@ impl Fleet {
         let (stop, replies) = (Arc::clone(&self.stop), Arc::clone(&self.replies));
         let name = format!("nodes-{}", self.threads.len());
         let thread = std::thread::Builder::new().name(name).spawn(move || {
-            let options = DriverOptions { connecting_max: CONNECTING_MAX };
+            let options = DriverOptions {
+                connecting_max: CONNECTING_MAX,
+            };
             let mut driver = Driver::new(Clock::start(), options, NodeScratch::new(), Some(wake))?;
             for identity in identities {
                 let node = template.node(identity, driver.moment())?;
@@ -138,7 +140,9 @@ impl Fleet {
         let clock = Clock::start();
         loop {
             let accounts = broker.core().accounts();
-            let known = accounts.iter().map(|account| account.sublist.stats().subscriptions);
+            let known = accounts
+                .iter()
+                .map(|account| account.sublist.stats().subscriptions);
             let known: u64 = known.sum();
             if known >= self.subscriptions {
                 return Ok(());
@@ -155,7 +159,10 @@ impl Fleet {
 
     /// What the nodes have done so far.
     pub(super) fn stats(&self) -> Stats {
-        Stats { replies: self.replies.load(Ordering::Relaxed), verified: self.gate.misses() }
+        Stats {
+            replies: self.replies.load(Ordering::Relaxed),
+            verified: self.gate.misses(),
+        }
     }
 
     /// Ends the nodes.
@@ -165,7 +172,9 @@ impl Fleet {
             wake.wake();
         }
         for thread in self.threads {
-            let ended = thread.join().map_err(|_| Failure::new("a thread of nodes panicked"))?;
+            let ended = thread
+                .join()
+                .map_err(|_| Failure::new("a thread of nodes panicked"))?;
             ended.map_err(|error| Failure::new(format!("a thread of nodes failed: {error}")))?;
         }
         Ok(())
@@ -188,8 +197,15 @@ impl Template {
         let classes = parse_classes(&classes(identity.number));
         let setup = Arc::clone(&self.setup);
         let client = Arc::clone(&self.client);
-        let node =
-            Node::new(setup, identity.name, facts, classes, client, random_seed(), at.now);
+        let node = Node::new(
+            setup,
+            identity.name,
+            facts,
+            classes,
+            client,
+            random_seed(),
+            at.now,
+        );
         Ok(NodeEndpoint::new(node, Some(tls)))
     }
 }
@@ -197,7 +213,7 @@ impl Template {
 /// Facts that differ from node to node, and are the same each time.
 fn facts(number: usize) -> String {
     // The parts advance at different rates, so that they combine.
-    let country = COUNTRIES[number % COUNTRIES.len()];
+    let country = COUNTRIES[(number - 1) % COUNTRIES.len()];
     let (family, release) = SYSTEMS[number / 7 % SYSTEMS.len()];
     let memory = 4 << (number / 3 % 5);
     serde_json::json!({
@@ -210,7 +226,7 @@ fn facts(number: usize) -> String {
 }
 
 fn classes(number: usize) -> String {
-    format!("base\nrole::{}\n", ROLES[number / 10 % ROLES.len()])
+    format!("base\nrole::{}\n", ROLES[(number - 1) / 10 % ROLES.len()])
 }
 
 #[cfg(test)]
@@ -222,7 +238,10 @@ mod tests {
         let is_asked = |number: &usize| {
             facts(*number).contains(r#""country":"mt""#) && classes(*number).contains("role::db")
         };
-        assert_eq!((1..=200).filter(is_asked).count(), 4);
+        assert_eq!(
+            (1..=200).filter(is_asked).collect::<Vec<_>>(),
+            [1, 51, 101, 151]
+        );
         assert!(Facts::parse(facts(1)).is_ok());
     }
 }
