@@ -22,6 +22,10 @@ pub struct Account {
 
 impl Account {
     pub(crate) fn new(id: AccountId, name: &str, seed: u64) -> Self {
-        Self { id, name: name.into(), sublist: Sublist::new(seed) }
+        Self {
+            id,
+            name: name.into(),
+            sublist: Sublist::new(seed),
+        }
     }
 }

@@ -27,12 +27,20 @@ impl BrokerCore {
     #[must_use]
     pub fn new(config: CoreConfig, shards: u16) -> Self {
         // Connections that close still hold their slot for a while, so the table is a little larger than the limit.
-        let slots = usize::try_from(config.connections_max).unwrap_or(usize::MAX).min(1 << 24);
+        let slots = usize::try_from(config.connections_max)
+            .unwrap_or(usize::MAX)
+            .min(1 << 24);
         Self {
             table: ConnTable::new(slots + slots / 16 + 64),
-            accounts: Box::new([Account::new(DEFAULT_ACCOUNT_ID, DEFAULT_ACCOUNT, config.seed)]),
+            accounts: Box::new([Account::new(
+                DEFAULT_ACCOUNT_ID,
+                DEFAULT_ACCOUNT,
+                config.seed,
+            )]),
             inboxes: (0..shards.max(1)).map(|_| Inbox::default()).collect(),
-            counters: (0..shards.max(1)).map(|_| PublishedCounters::default()).collect(),
+            counters: (0..shards.max(1))
+                .map(|_| PublishedCounters::default())
+                .collect(),
             connections: AtomicU64::new(0),
             next_cid: AtomicU64::new(1),
             config,
@@ -73,7 +81,8 @@ impl BrokerCore {
     /// The figures of all shards together.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.shard_counters().fold(Counters::default(), Counters::plus)
+        self.shard_counters()
+            .fold(Counters::default(), Counters::plus)
     }
 
     pub(crate) fn publish_counters(&self, shard: ShardId, counters: &Counters) {
@@ -82,10 +91,14 @@ impl BrokerCore {
 
     /// Counts a new connection unless the broker is full.
     pub(crate) fn admit(&self) -> Option<Cid> {
-        let admitted = self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
-            (open < self.config.connections_max).then_some(open + 1)
-        });
-        admitted.ok().map(|_| Cid(self.next_cid.fetch_add(1, Ordering::Relaxed)))
+        let admitted =
+            self.connections
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+                    (open < self.config.connections_max).then_some(open + 1)
+                });
+        admitted
+            .ok()
+            .map(|_| Cid(self.next_cid.fetch_add(1, Ordering::Relaxed)))
     }
 
     pub(crate) fn dismiss(&self) {

@@ -78,7 +78,15 @@ pub(crate) struct Fanout {
 
 impl Fanout {
     pub(crate) fn new(matches: Arc<Matches>, shared: Option<Bytes>) -> Self {
-        Self { matches, chunk: 0, place: 0, group: 0, heard: false, behind: false, shared }
+        Self {
+            matches,
+            chunk: 0,
+            place: 0,
+            group: 0,
+            heard: false,
+            behind: false,
+            shared,
+        }
     }
 }
 
@@ -158,7 +166,10 @@ pub(crate) struct Conn {
 
 impl Conn {
     pub(crate) fn key(&self, index: u32) -> Key {
-        Key { index, generation: self.me.generation }
+        Key {
+            index,
+            generation: self.me.generation,
+        }
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -176,10 +187,15 @@ impl Conn {
             Some(Parked::Stalled { until }) => Some(*until),
             _ => None,
         };
-        let blocked = self.blocked_since.map(|since| since.time() + write_deadline);
+        let blocked = self
+            .blocked_since
+            .map(|since| since.time() + write_deadline);
         let deadline = self.deadline.map(Stamp::time);
         let keep_alive = self.keep_alive.at.time();
-        [deadline, blocked, stalled].into_iter().flatten().fold(keep_alive, Duration::min)
+        [deadline, blocked, stalled]
+            .into_iter()
+            .flatten()
+            .fold(keep_alive, Duration::min)
     }
 }
 

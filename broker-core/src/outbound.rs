@@ -92,7 +92,8 @@ impl OutQueue {
 
     fn close_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.closed.push_back(Segment::Block(std::mem::take(&mut self.tail)));
+            self.closed
+                .push_back(Segment::Block(std::mem::take(&mut self.tail)));
         }
     }
 }
@@ -104,7 +105,10 @@ mod tests {
     fn text(queue: &mut OutQueue) -> String {
         let mut segments = VecDeque::new();
         queue.take_into(&mut segments);
-        let bytes: Vec<u8> = segments.iter().flat_map(|segment| segment.as_ref().to_vec()).collect();
+        let bytes: Vec<u8> = segments
+            .iter()
+            .flat_map(|segment| segment.as_ref().to_vec())
+            .collect();
         String::from_utf8(bytes).unwrap()
     }
 

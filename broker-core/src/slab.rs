@@ -13,7 +13,11 @@ pub(crate) struct ChunkSlab<T> {
 
 impl<T> ChunkSlab<T> {
     pub(crate) fn new() -> Self {
-        Self { chunks: Vec::new(), free: Vec::new(), len: 0 }
+        Self {
+            chunks: Vec::new(),
+            free: Vec::new(),
+            len: 0,
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -53,7 +57,9 @@ impl<T> ChunkSlab<T> {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter().filter_map(Option::as_ref))
+        self.chunks
+            .iter()
+            .flat_map(|chunk| chunk.iter().filter_map(Option::as_ref))
     }
 
     fn place(&mut self, index: u32) -> Option<&mut Option<T>> {
@@ -65,7 +71,8 @@ impl<T> ChunkSlab<T> {
         let first = self.chunks.len() * CHUNK;
         self.chunks.push((0..CHUNK).map(|_| None).collect());
         let indices = (first..first + CHUNK).rev();
-        self.free.extend(indices.map(|index| u32::try_from(index).expect("under 2^32 elements")));
+        self.free
+            .extend(indices.map(|index| u32::try_from(index).expect("under 2^32 elements")));
     }
 }
 

@@ -25,10 +25,17 @@ mod tests {
 
     #[test]
     fn a_moment_survives_to_the_microsecond() {
-        for at in [Duration::ZERO, Duration::from_micros(7), Duration::from_secs(1 << 40)] {
+        for at in [
+            Duration::ZERO,
+            Duration::from_micros(7),
+            Duration::from_secs(1 << 40),
+        ] {
             assert_eq!(Stamp::of(at).time(), at);
         }
-        assert_eq!(Stamp::of(Duration::from_nanos(1_999)).time(), Duration::from_micros(1));
+        assert_eq!(
+            Stamp::of(Duration::from_nanos(1_999)).time(),
+            Duration::from_micros(1)
+        );
         assert_eq!(size_of::<Option<Stamp>>(), 8);
     }
 }

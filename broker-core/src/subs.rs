@@ -70,8 +70,10 @@ impl SubTable {
                 subs.push(sub);
             }
             Self::Few(subs) => {
-                let mut many: HashMap<u64, Sub, FixedState> =
-                    std::mem::take(subs).into_iter().map(|sub| (sub.sid, sub)).collect();
+                let mut many: HashMap<u64, Sub, FixedState> = std::mem::take(subs)
+                    .into_iter()
+                    .map(|sub| (sub.sid, sub))
+                    .collect();
                 many.insert(sub.sid, sub);
                 *self = Self::Many(Box::new(many));
             }
@@ -95,9 +97,10 @@ impl SubTable {
     pub(crate) fn take_exhausted(&mut self) -> Vec<Sub> {
         match self {
             Self::Few(subs) => subs.extract_if(.., |sub| sub.is_exhausted()).collect(),
-            Self::Many(subs) => {
-                subs.extract_if(|_, sub| sub.is_exhausted()).map(|(_, sub)| sub).collect()
-            }
+            Self::Many(subs) => subs
+                .extract_if(|_, sub| sub.is_exhausted())
+                .map(|(_, sub)| sub)
+                .collect(),
         }
     }
 
@@ -139,7 +142,10 @@ impl SidNames {
     pub(crate) fn put(&self, out: &mut Vec<u8>, sid: u64) {
         if sid & NAMED == 0 {
             out.extend_from_slice(itoa::Buffer::new().format(sid).as_bytes());
-        } else if let Some(name) = self.names.get(usize::try_from(sid & !NAMED).unwrap_or(usize::MAX)) {
+        } else if let Some(name) = self
+            .names
+            .get(usize::try_from(sid & !NAMED).unwrap_or(usize::MAX))
+        {
             out.extend_from_slice(name);
         }
     }
@@ -151,7 +157,10 @@ fn plain_number(sid: &[u8]) -> Option<u64> {
     if sid.is_empty() || !canonical || !sid.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some(sid.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
+    Some(
+        sid.iter()
+            .fold(0, |number, digit| number * 10 + u64::from(digit - b'0')),
+    )
 }
 
 #[cfg(test)]
@@ -160,8 +169,17 @@ mod tests {
     use crate::sublist::{Member, Sublist};
 
     fn sub(sid: u64) -> Sub {
-        let member = Member { slot: 0, generation: 0, sid };
-        Sub { sid, interest: Sublist::new(1).insert(b"a", None, member), delivered: 0, max: 0 }
+        let member = Member {
+            slot: 0,
+            generation: 0,
+            sid,
+        };
+        Sub {
+            sid,
+            interest: Sublist::new(1).insert(b"a", None, member),
+            delivered: 0,
+            max: 0,
+        }
     }
 
     #[test]
@@ -182,7 +200,11 @@ mod tests {
         for count in [3, 60] {
             let mut table = SubTable::default();
             for sid in 0..count {
-                table.insert(Sub { delivered: sid % 2, max: 1, ..sub(sid) });
+                table.insert(Sub {
+                    delivered: sid % 2,
+                    max: 1,
+                    ..sub(sid)
+                });
             }
             let gone = table.take_exhausted();
             assert_eq!(gone.len() as u64, count / 2);
@@ -193,7 +215,15 @@ mod tests {
     #[test]
     fn sids_come_back_as_they_were_written() {
         let mut names = SidNames::default();
-        for sid in ["0", "7", "007", "abc", "999999999999999999", "9999999999999999999", "-1"] {
+        for sid in [
+            "0",
+            "7",
+            "007",
+            "abc",
+            "999999999999999999",
+            "9999999999999999999",
+            "-1",
+        ] {
             let number = names.find_or_add(sid.as_bytes());
             assert_eq!(names.find(sid.as_bytes()), Some(number));
             let mut out = Vec::new();

@@ -68,7 +68,10 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn key(&self) -> Key {
-        Key { index: self.index, generation: self.generation }
+        Key {
+            index: self.index,
+            generation: self.generation,
+        }
     }
 
     /// Takes the right to post the notice; `false` if one is under way.
@@ -132,7 +135,13 @@ impl ConnTable {
         let slot = self.take_free()?;
         let mut shared = self.slot(slot)?.lock();
         let generation = shared.generation.wrapping_add(1);
-        *shared = Shared { generation, index, owner: owner.0, life: Life::Open, ..Shared::default() };
+        *shared = Shared {
+            generation,
+            index,
+            owner: owner.0,
+            life: Life::Open,
+            ..Shared::default()
+        };
         Some(ConnRef { slot, generation })
     }
 
@@ -143,7 +152,13 @@ impl ConnTable {
             return None;
         }
         let generation = shared.generation;
-        let last = std::mem::replace(&mut *shared, Shared { generation, ..Shared::default() });
+        let last = std::mem::replace(
+            &mut *shared,
+            Shared {
+                generation,
+                ..Shared::default()
+            },
+        );
         drop(shared);
         self.free.lock().reusable.push(conn.slot);
         Some(last)
@@ -189,7 +204,9 @@ mod tests {
     #[test]
     fn a_full_table_refuses() {
         let table = ConnTable::new(1);
-        let opened = (0..).map_while(|index| table.open(ShardId(0), index)).count();
+        let opened = (0..)
+            .map_while(|index| table.open(ShardId(0), index))
+            .count();
         assert_eq!(opened, CHUNK, "capacity is rounded up to whole chunks");
     }
 

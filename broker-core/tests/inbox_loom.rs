@@ -11,7 +11,10 @@ use muster_broker_core::ids::ConnRef;
 use muster_broker_core::inbox::{Inbox, Notice};
 
 fn notice(slot: u32) -> Vec<Notice> {
-    vec![Notice::Dirty(ConnRef { slot, generation: 1 })]
+    vec![Notice::Dirty(ConnRef {
+        slot,
+        generation: 1,
+    })]
 }
 
 /// The owner looks for work, then sleeps if it may; a wake counts as one token, as an eventfd does.
@@ -37,7 +40,11 @@ fn a_notice_is_taken_or_its_owner_is_woken() {
             poster.join().unwrap();
         }
         if sleeps && taken.len() < 2 {
-            assert!(wakes.load(Ordering::SeqCst) > 0, "the owner sleeps on {} notices", 2 - taken.len());
+            assert!(
+                wakes.load(Ordering::SeqCst) > 0,
+                "the owner sleeps on {} notices",
+                2 - taken.len()
+            );
         }
         inbox.woke();
         inbox.take(&mut taken);

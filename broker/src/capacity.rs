@@ -30,10 +30,16 @@ impl Capacity {
         let promised = (one_table * EVENNESS_PERCENT / 100).max(1);
         let for_room = wanted.div_ceil(promised).clamp(1, SHARDS_MAX);
         let for_speed = u64::try_from(cores).unwrap_or(1);
-        let shards = shards.map_or_else(|| for_speed.max(for_room), u64::from).max(1);
+        let shards = shards
+            .map_or_else(|| for_speed.max(for_room), u64::from)
+            .max(1);
         // A single table is enough while all connections fit in it.
         let private_tables = wanted > one_table;
-        let room = if private_tables { shards * promised } else { one_table };
+        let room = if private_tables {
+            shards * promised
+        } else {
+            one_table
+        };
         Self {
             shards: u16::try_from(shards).unwrap_or(u16::MAX),
             private_tables,
@@ -46,14 +52,27 @@ impl Capacity {
     #[must_use]
     pub fn without_private_tables(self) -> Self {
         let room = table_capacity(self.descriptor_limit);
-        Self { private_tables: false, connections: self.connections.min(room), ..self }
+        Self {
+            private_tables: false,
+            connections: self.connections.min(room),
+            ..self
+        }
     }
 }
 
 impl std::fmt::Display for Capacity {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { shards, connections, descriptor_limit, .. } = self;
-        let tables = if self.private_tables { "a table for each shard" } else { "one shared table" };
+        let Self {
+            shards,
+            connections,
+            descriptor_limit,
+            ..
+        } = self;
+        let tables = if self.private_tables {
+            "a table for each shard"
+        } else {
+            "one shared table"
+        };
         write!(
             formatter,
             "holds up to {connections} connections: {shards} shards, {tables}, {descriptor_limit} descriptors a table less {RESERVED} in reserve"
@@ -68,13 +87,19 @@ mod tests {
     #[test]
     fn a_generous_limit_needs_no_private_tables() {
         let plan = Capacity::plan(50_000, 1_048_576, 2, None);
-        assert_eq!((plan.shards, plan.private_tables, plan.connections), (2, false, 50_000));
+        assert_eq!(
+            (plan.shards, plan.private_tables, plan.connections),
+            (2, false, 50_000)
+        );
     }
 
     #[test]
     fn a_tight_limit_adds_shards() {
         let plan = Capacity::plan(51_000, 20_000, 2, None);
-        assert_eq!((plan.shards, plan.private_tables, plan.connections), (3, true, 51_000));
+        assert_eq!(
+            (plan.shards, plan.private_tables, plan.connections),
+            (3, true, 51_000)
+        );
         assert_eq!(plan.without_private_tables().connections, 19_744);
     }
 

@@ -37,7 +37,10 @@ impl Default for BrokerConfig {
             shards: None,
             tls: TlsSetting::default(),
             server_name: None,
-            core: CoreConfig { connections_max: CONNECTIONS_MAX, ..CoreConfig::default() },
+            core: CoreConfig {
+                connections_max: CONNECTIONS_MAX,
+                ..CoreConfig::default()
+            },
         }
     }
 }

@@ -47,9 +47,14 @@ impl std::fmt::Display for StartError {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Listen(address, error) if error.kind() == io::ErrorKind::AddrInUse => {
-                write!(formatter, "cannot listen on {address}: address already in use")
+                write!(
+                    formatter,
+                    "cannot listen on {address}: address already in use"
+                )
             }
-            Self::Listen(address, error) => write!(formatter, "cannot listen on {address}: {error}"),
+            Self::Listen(address, error) => {
+                write!(formatter, "cannot listen on {address}: {error}")
+            }
             Self::System(what, error) => write!(formatter, "cannot {what}: {error}"),
         }
     }
@@ -87,18 +92,25 @@ impl Broker {
     /// # Errors
     /// The address is taken, or the operating system refuses what a broker needs.
     pub fn start(config: BrokerConfig) -> Result<Self, StartError> {
-        let limit = raise_limit().map_err(|error| StartError::System("read the descriptor limit", error))?;
+        let limit = raise_limit()
+            .map_err(|error| StartError::System("read the descriptor limit", error))?;
         let wanted = config.core.connections_max;
         let mut capacity = Capacity::plan(wanted, limit, cores(), config.shards);
         if capacity.private_tables && !private_tables_work() {
             capacity = capacity.without_private_tables();
         }
         // The wakes come first: their numbers must be the same in every table.
-        let wakes = (0..capacity.shards).map(|_| Wake::new()).collect::<io::Result<Arc<[Wake]>>>();
+        let wakes = (0..capacity.shards)
+            .map(|_| Wake::new())
+            .collect::<io::Result<Arc<[Wake]>>>();
         let wakes = wakes.map_err(|error| StartError::System("make a wake-up", error))?;
-        let claim = Claim::new(config.listen).map_err(|error| StartError::Listen(config.listen, error))?;
+        let claim =
+            Claim::new(config.listen).map_err(|error| StartError::Listen(config.listen, error))?;
         let address = claim.address();
-        let core = Arc::new(BrokerCore::new(core_config(&config, address, capacity), capacity.shards));
+        let core = Arc::new(BrokerCore::new(
+            core_config(&config, address, capacity),
+            capacity.shards,
+        ));
         let (sender, events) = bounded(EVENTS_MAX);
         let mut broker = Self {
             core,
@@ -112,7 +124,8 @@ impl Broker {
             clock: Clock::start(),
             started_unix: muster_reactor::clock::unix_now(),
         };
-        let highest = highest_open().map_err(|error| StartError::System("list descriptors", error))?;
+        let highest =
+            highest_open().map_err(|error| StartError::System("list descriptors", error))?;
         let (started, ready) = bounded(usize::from(capacity.shards));
         let mut claim = Some(claim);
         for shard in 0..capacity.shards {
@@ -127,24 +140,28 @@ impl Broker {
             };
             let started = started.clone();
             let claim = claim.take();
-            let thread = std::thread::Builder::new().name(format!("shard-{shard}")).spawn(move || {
-                let shard = prepare(ShardId(shard), links, claim, address, capacity, highest);
-                match shard {
-                    Ok(shard) => {
-                        let _ = started.send(Ok(()));
-                        shard.run()
+            let thread = std::thread::Builder::new()
+                .name(format!("shard-{shard}"))
+                .spawn(move || {
+                    let shard = prepare(ShardId(shard), links, claim, address, capacity, highest);
+                    match shard {
+                        Ok(shard) => {
+                            let _ = started.send(Ok(()));
+                            shard.run()
+                        }
+                        Err(error) => {
+                            let _ = started.send(Err(error));
+                            Ok(())
+                        }
                     }
-                    Err(error) => {
-                        let _ = started.send(Err(error));
-                        Ok(())
-                    }
-                }
-            });
+                });
             let thread = thread.map_err(|error| StartError::System("start a thread", error))?;
             broker.threads.push(thread);
         }
         for _ in 0..capacity.shards {
-            let result = ready.recv().unwrap_or_else(|_| Err(io::Error::other("a shard died")));
+            let result = ready
+                .recv()
+                .unwrap_or_else(|_| Err(io::Error::other("a shard died")));
             result.map_err(|error| StartError::Listen(address, error))?;
         }
         Ok(broker)
@@ -186,17 +203,25 @@ impl Broker {
         T: Send + 'static,
         F: Fn(&ShardCore, Duration) -> T + Clone + Send + 'static,
     {
-        let answers: Vec<Receiver<T>> = self.questions.iter().zip(self.wakes.iter()).map(|(questions, wake)| {
-            let (sender, receiver) = bounded(1);
-            let question = question.clone();
-            let boxed: Question = Box::new(move |core, now| {
-                let _ = sender.send(question(core, now));
-            });
-            questions.0.lock().push(boxed);
-            wake.wake();
-            receiver
-        }).collect();
-        answers.into_iter().map(|answer| answer.recv_timeout(ANSWER_MAX).ok()).collect()
+        let answers: Vec<Receiver<T>> = self
+            .questions
+            .iter()
+            .zip(self.wakes.iter())
+            .map(|(questions, wake)| {
+                let (sender, receiver) = bounded(1);
+                let question = question.clone();
+                let boxed: Question = Box::new(move |core, now| {
+                    let _ = sender.send(question(core, now));
+                });
+                questions.0.lock().push(boxed);
+                wake.wake();
+                receiver
+            })
+            .collect();
+        answers
+            .into_iter()
+            .map(|answer| answer.recv_timeout(ANSWER_MAX).ok())
+            .collect()
     }
 
     /// Writes what the shards have to say to the log. Call it from one thread of the main descriptor table, now and then.
@@ -272,8 +297,12 @@ fn prepare(
 
 /// Whether a thread may leave the shared descriptor table; tried on a thread that ends at once.
 fn private_tables_work() -> bool {
-    let Ok(highest) = highest_open() else { return false };
-    std::thread::spawn(move || take_private_table(highest).is_ok()).join().unwrap_or(false)
+    let Ok(highest) = highest_open() else {
+        return false;
+    };
+    std::thread::spawn(move || take_private_table(highest).is_ok())
+        .join()
+        .unwrap_or(false)
 }
 
 fn core_config(config: &BrokerConfig, address: SocketAddr, capacity: Capacity) -> CoreConfig {

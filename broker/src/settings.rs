@@ -26,11 +26,22 @@ impl BrokerConfig {
     ) -> Result<Self, SettingsErrors> {
         let mut reader = settings.reader();
         if !reader.bool("plugin.choria.broker_network", true) {
-            reader.problem("plugin.choria.broker_network", "leaves no broker feature enabled");
+            reader.problem(
+                "plugin.choria.broker_network",
+                "leaves no broker feature enabled",
+            );
         }
-        let address = ip(&mut reader, "plugin.choria.network.listen_address", Ipv6Addr::UNSPECIFIED.into());
+        let address = ip(
+            &mut reader,
+            "plugin.choria.network.listen_address",
+            Ipv6Addr::UNSPECIFIED.into(),
+        );
         let port = reader.u16("plugin.choria.network.client_port", CLIENT_PORT);
-        let monitor_address = ip(&mut reader, "plugin.choria.stats_address", [127, 0, 0, 1].into());
+        let monitor_address = ip(
+            &mut reader,
+            "plugin.choria.stats_address",
+            [127, 0, 0, 1].into(),
+        );
         let monitor_port = reader.u16("plugin.choria.stats_port", 0);
         let config = Self {
             listen: SocketAddr::new(address, port),
@@ -47,7 +58,9 @@ impl BrokerConfig {
 
 fn ip(reader: &mut Reader<'_>, key: &str, default: IpAddr) -> IpAddr {
     let parsed = reader.parsed(key, |text| {
-        text.trim_matches(['[', ']']).parse().map_err(|_| "is not an IP address")
+        text.trim_matches(['[', ']'])
+            .parse()
+            .map_err(|_| "is not an IP address")
     });
     parsed.unwrap_or(default)
 }
@@ -76,13 +89,23 @@ fn core(reader: &mut Reader<'_>) -> CoreConfig {
             Duration::from_millis(1)..=Duration::from_secs(60),
         ),
         ping_interval: reader.duration(&network("ping_interval"), defaults.ping_interval),
-        credentials: reader.opt_string(&network("token")).map(|token| Credentials::Token(token.into())),
+        credentials: reader
+            .opt_string(&network("token"))
+            .map(|token| Credentials::Token(token.into())),
         ..defaults
     };
-    core.limits.payload_max =
-        reader.whole(&network("max_payload"), core.limits.payload_max, 1..=PAYLOAD_MAX);
-    if core.limits.payload_max as u64 > core.pending_max {
-        let text = format!("is less than {}, which is {}", network("max_payload"), core.limits.payload_max);
+    core.limits.payload_max = reader.whole(
+        &network("max_payload"),
+        core.limits.payload_max,
+        1..=PAYLOAD_MAX,
+    );
+    // Publishers are held back above three quarters, so the largest message must fit in the last one.
+    if core.limits.payload_max as u64 * 4 > core.pending_max {
+        let payload_max = core.limits.payload_max;
+        let text = format!(
+            "is less than four times {}, which is {payload_max}",
+            network("max_payload")
+        );
         reader.problem(&network("max_pending"), text);
     }
     core
@@ -103,16 +126,36 @@ fn tls(reader: &mut Reader<'_>, read: impl Fn(&Path) -> io::Result<String>) -> T
         }
     };
     let (cert, key, ca) = (file(CERT), file(KEY), file(CA));
-    let asked = [CERT, KEY, CA].into_iter().filter(|key| reader.has(key)).count();
+    let asked = [CERT, KEY, CA]
+        .into_iter()
+        .filter(|key| reader.has(key))
+        .count();
     let (Some(cert), Some(key)) = (&cert, &key) else {
         if asked > 0 && !(reader.has(CERT) && reader.has(KEY)) {
-            let present = if reader.has(CERT) { CERT } else if reader.has(KEY) { KEY } else { CA };
-            reader.problem(present, format!("is of use only with both {CERT} and {KEY}"));
+            let present = if reader.has(CERT) {
+                CERT
+            } else if reader.has(KEY) {
+                KEY
+            } else {
+                CA
+            };
+            reader.problem(
+                present,
+                format!("is of use only with both {CERT} and {KEY}"),
+            );
         }
         return TlsSetting::default();
     };
-    let files = TlsFiles { cert, key, ca: ca.as_deref() };
-    let setting = if ca.is_some() { TlsSetting::mutual(&files) } else { TlsSetting::server(&files) };
+    let files = TlsFiles {
+        cert,
+        key,
+        ca: ca.as_deref(),
+    };
+    let setting = if ca.is_some() {
+        TlsSetting::mutual(&files)
+    } else {
+        TlsSetting::server(&files)
+    };
     setting.unwrap_or_else(|error| {
         reader.problem(CERT, format!("and its key and CA are of no use: {error}"));
         TlsSetting::default()
@@ -126,7 +169,8 @@ mod tests {
 
     fn read(text: &str) -> Result<BrokerConfig, String> {
         let settings = Settings::parse(text, "broker.conf");
-        let result = BrokerConfig::from_settings(&settings, |_| Err(io::ErrorKind::NotFound.into()));
+        let result =
+            BrokerConfig::from_settings(&settings, |_| Err(io::ErrorKind::NotFound.into()));
         result.map_err(|errors| errors.to_string())
     }
 
@@ -140,7 +184,10 @@ mod tests {
         )
         .unwrap();
         assert_eq!(config.listen.to_string(), "[::]:4222");
-        assert_eq!(config.monitor.map(|address| address.to_string()).as_deref(), Some("[::]:8222"));
+        assert_eq!(
+            config.monitor.map(|address| address.to_string()).as_deref(),
+            Some("[::]:8222")
+        );
         assert_eq!(config.tls.offer, TlsOffer::Off);
         assert_eq!(config.core.connections_max, CONNECTIONS_MAX);
     }
@@ -154,7 +201,14 @@ mod tests {
              plugin.security.file.certificate = /no/such.pem\n",
         )
         .unwrap_err();
-        for wanted in ["broker.conf:1", "70000", "broker.conf:2", "nowhere", "broker.conf:3", "broker.conf:4"] {
+        for wanted in [
+            "broker.conf:1",
+            "70000",
+            "broker.conf:2",
+            "nowhere",
+            "broker.conf:3",
+            "broker.conf:4",
+        ] {
             assert!(text.contains(wanted), "{wanted} in {text}");
         }
     }

@@ -168,7 +168,9 @@ impl ShardLoop {
             Duration::ZERO
         } else {
             let now = self.links.clock.now();
-            self.timers.next().map_or(SLEEP_MAX, |at| at.saturating_sub(now).min(SLEEP_MAX))
+            self.timers
+                .next()
+                .map_or(SLEEP_MAX, |at| at.saturating_sub(now).min(SLEEP_MAX))
         };
         self.poller.wait(Some(timeout))?;
         inbox.woke();
@@ -190,7 +192,12 @@ impl ShardLoop {
             match *event {
                 Ready::Woken => self.links.wakes[usize::from(self.id.0)].drain(),
                 Ready::Accept(_) => self.accept_again = true,
-                Ready::Stream { key, readable, writable, ended } => {
+                Ready::Stream {
+                    key,
+                    readable,
+                    writable,
+                    ended,
+                } => {
                     self.handle_stream(key, readable, writable, ended);
                 }
             }
@@ -202,8 +209,19 @@ impl ShardLoop {
     }
 
     fn handle_stream(&mut self, key: PollKey, readable: bool, writable: bool, ended: bool) {
-        let Some(io) = self.ios.get_mut(key.index as usize).and_then(Option::as_mut) else { return };
-        if !(PollKey { index: io.key.index, generation: io.key.generation }).is(key) {
+        let Some(io) = self
+            .ios
+            .get_mut(key.index as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        if !(PollKey {
+            index: io.key.index,
+            generation: io.key.generation,
+        })
+        .is(key)
+        {
             return;
         }
         let key = io.key;
@@ -281,7 +299,10 @@ impl ShardLoop {
         if let Some(config) = &self.links.tls.config {
             channel.start_tls(TlsSession::server(config)?)?;
         }
-        let key = PollKey { index: key.index, generation: key.generation };
+        let key = PollKey {
+            index: key.index,
+            generation: key.generation,
+        };
         self.poller.register_stream(channel.stream_mut(), key)?;
         Ok(())
     }
@@ -301,7 +322,9 @@ impl ShardLoop {
     fn resume(&mut self) {
         self.core.resume(self.links.clock.now());
         for _ in 0..self.unread.len().min(UNREAD_A_TURN) {
-            let Some(key) = self.unread.pop_front() else { break };
+            let Some(key) = self.unread.pop_front() else {
+                break;
+            };
             self.read(key, false);
         }
         while let Some(key) = self.core.poll_readable() {
@@ -316,7 +339,13 @@ impl ShardLoop {
         if !self.core.wants_input(key) {
             return;
         }
-        let Some(io) = self.ios.get_mut(key.index as usize).and_then(Option::as_mut) else { return };
+        let Some(io) = self
+            .ios
+            .get_mut(key.index as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
         if io.key != key {
             return;
         }
@@ -369,12 +398,17 @@ impl ShardLoop {
         match error {
             ChannelError::Socket(_) => self.core.close(key, CloseReason::ReadError, now),
             ChannelError::Tls(error) => {
-                let peer = self.io(key).and_then(|io| io.channel.stream().peer_address().ok());
+                let peer = self
+                    .io(key)
+                    .and_then(|io| io.channel.stream().peer_address().ok());
                 if let Some(peer) = peer {
                     self.tell(ShardEvent::Tls(peer, error.to_string()));
                 }
-                let reason =
-                    if handshaking { CloseReason::TlsHandshake } else { CloseReason::ReadError };
+                let reason = if handshaking {
+                    CloseReason::TlsHandshake
+                } else {
+                    CloseReason::ReadError
+                };
                 // The alert goes out now; the close that follows no longer flushes.
                 self.flush(key);
                 self.core.close(key, reason, now);
@@ -384,18 +418,28 @@ impl ShardLoop {
 
     fn flush_dirty(&mut self) {
         for _ in 0..self.reflush.len().min(FLUSHES_A_TURN) {
-            let Some(key) = self.reflush.pop_front() else { break };
+            let Some(key) = self.reflush.pop_front() else {
+                break;
+            };
             self.flush(key);
         }
         for _ in 0..FLUSHES_A_TURN {
-            let Some(key) = self.core.poll_dirty() else { return };
+            let Some(key) = self.core.poll_dirty() else {
+                return;
+            };
             self.flush(key);
         }
     }
 
     fn flush(&mut self, key: Key) {
         let now = self.links.clock.now();
-        let Some(io) = self.ios.get_mut(key.index as usize).and_then(Option::as_mut) else { return };
+        let Some(io) = self
+            .ios
+            .get_mut(key.index as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
         if io.key != key {
             return;
         }
@@ -496,7 +540,13 @@ fn timer_key(key: Key) -> u64 {
     u64::from(key.index) << 32 | u64::from(key.generation)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the halves are what is wanted")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the halves are what is wanted"
+)]
 fn key_of_timer(key: u64) -> Key {
-    Key { index: (key >> 32) as u32, generation: key as u32 }
+    Key {
+        index: (key >> 32) as u32,
+        generation: key as u32,
+    }
 }

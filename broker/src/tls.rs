@@ -24,7 +24,11 @@ impl TlsSetting {
     /// Names the text that is unusable.
     pub fn server(files: &TlsFiles<'_>) -> Result<Self, TlsConfigError> {
         let config = server_config(files, ClientAuth::None)?;
-        Ok(Self { offer: TlsOffer::Server, config: Some(config), resumed: None })
+        Ok(Self {
+            offer: TlsOffer::Server,
+            config: Some(config),
+            resumed: None,
+        })
     }
 
     /// Mutual TLS: every client shows a certificate of `files.ca`.
@@ -34,6 +38,10 @@ impl TlsSetting {
     pub fn mutual(files: &TlsFiles<'_>) -> Result<Self, TlsConfigError> {
         let config = server_config(files, ClientAuth::Required)?;
         let resumed = client_verifier(files.ca.unwrap_or_default(), ClientAuth::Required)?;
-        Ok(Self { offer: TlsOffer::Mutual, config: Some(config), resumed: Some(resumed) })
+        Ok(Self {
+            offer: TlsOffer::Mutual,
+            config: Some(config),
+            resumed: Some(resumed),
+        })
     }
 }

@@ -36,7 +36,12 @@ pub trait Endpoint {
     ///
     /// # Errors
     /// The peer does not speak the protocol; the core has noted it.
-    fn handle_bytes(&mut self, bytes: &[u8], at: Moment, shared: &mut Self::Shared) -> Result<(), ProtocolError>;
+    fn handle_bytes(
+        &mut self,
+        bytes: &[u8],
+        at: Moment,
+        shared: &mut Self::Shared,
+    ) -> Result<(), ProtocolError>;
 
     /// The moment of [`Endpoint::next_timeout`] has come.
     fn handle_timeout(&mut self, at: Moment, shared: &mut Self::Shared);
@@ -63,7 +68,9 @@ pub struct DriverOptions {
 
 impl Default for DriverOptions {
     fn default() -> Self {
-        Self { connecting_max: usize::MAX }
+        Self {
+            connecting_max: usize::MAX,
+        }
     }
 }
 
@@ -144,7 +151,13 @@ impl<E: Endpoint> Driver<E> {
     /// Adds an endpoint that connects from `source`, or from where the kernel likes; returns its index.
     pub fn add(&mut self, endpoint: E, source: Option<IpAddr>) -> usize {
         let index = self.stations.len();
-        self.stations.push(Station { endpoint, link: None, generation: 0, source, scheduled: None });
+        self.stations.push(Station {
+            endpoint,
+            link: None,
+            generation: 0,
+            source,
+            scheduled: None,
+        });
         self.settle(index);
         index
     }
@@ -164,7 +177,10 @@ impl<E: Endpoint> Driver<E> {
     /// This moment.
     #[must_use]
     pub fn moment(&self) -> Moment {
-        Moment { now: self.clock.now(), unix: unix_now() }
+        Moment {
+            now: self.clock.now(),
+            unix: unix_now(),
+        }
     }
 
     /// All endpoints, by index.
@@ -181,7 +197,11 @@ impl<E: Endpoint> Driver<E> {
     ///
     /// # Panics
     /// There is no such endpoint.
-    pub fn with<T>(&mut self, index: usize, act: impl FnOnce(&mut E, Moment, &mut E::Shared) -> T) -> T {
+    pub fn with<T>(
+        &mut self,
+        index: usize,
+        act: impl FnOnce(&mut E, Moment, &mut E::Shared) -> T,
+    ) -> T {
         let at = self.moment();
         let result = act(&mut self.stations[index].endpoint, at, &mut self.shared);
         self.settle(index);
@@ -213,18 +233,27 @@ impl<E: Endpoint> Driver<E> {
                     }
                 }
                 Ready::Accept(_) => {}
-                Ready::Stream { key, readable, writable, ended } => {
+                Ready::Stream {
+                    key,
+                    readable,
+                    writable,
+                    ended,
+                } => {
                     self.handle_stream(key, readable, writable, ended);
                 }
             }
         }
         self.events = events;
         for _ in 0..self.unread.len() {
-            let Some(index) = self.unread.pop_front() else { break };
+            let Some(index) = self.unread.pop_front() else {
+                break;
+            };
             self.read(index as usize, false);
         }
         for _ in 0..self.unwritten.len() {
-            let Some(index) = self.unwritten.pop_front() else { break };
+            let Some(index) = self.unwritten.pop_front() else {
+                break;
+            };
             self.settle(index as usize);
         }
         Ok(())
@@ -235,9 +264,15 @@ impl<E: Endpoint> Driver<E> {
         while let Some(key) = self.timers.expire(now) {
             let index = usize::try_from(key).unwrap_or(usize::MAX);
             let at = self.moment();
-            let Some(station) = self.stations.get_mut(index) else { continue };
+            let Some(station) = self.stations.get_mut(index) else {
+                continue;
+            };
             station.scheduled = None;
-            if station.endpoint.next_timeout().is_some_and(|due| due <= at.now) {
+            if station
+                .endpoint
+                .next_timeout()
+                .is_some_and(|due| due <= at.now)
+            {
                 station.endpoint.handle_timeout(at, &mut self.shared);
             }
             self.settle(index);
@@ -246,9 +281,16 @@ impl<E: Endpoint> Driver<E> {
 
     fn handle_stream(&mut self, key: Key, readable: bool, writable: bool, ended: bool) {
         let index = key.index as usize;
-        let Some(station) = self.stations.get_mut(index) else { return };
-        let current = Key { index: key.index, generation: station.generation };
-        let Some(link) = station.link.as_mut().filter(|_| current.is(key)) else { return };
+        let Some(station) = self.stations.get_mut(index) else {
+            return;
+        };
+        let current = Key {
+            index: key.index,
+            generation: station.generation,
+        };
+        let Some(link) = station.link.as_mut().filter(|_| current.is(key)) else {
+            return;
+        };
         if !link.connected {
             match link.channel.stream().connected() {
                 Ok(false) if !ended => return,
@@ -280,13 +322,17 @@ impl<E: Endpoint> Driver<E> {
     fn connect_failed(&mut self, index: usize) {
         self.drop_link(index);
         let at = self.moment();
-        self.stations[index].endpoint.handle_connect_failed(at, &mut self.shared);
+        self.stations[index]
+            .endpoint
+            .handle_connect_failed(at, &mut self.shared);
         self.settle(index);
     }
 
     /// Forgets the link; one that was still connecting makes room for another.
     fn drop_link(&mut self, index: usize) {
-        let Some(station) = self.stations.get_mut(index) else { return };
+        let Some(station) = self.stations.get_mut(index) else {
+            return;
+        };
         if let Some(link) = station.link.take()
             && !link.connected
         {
@@ -297,7 +343,9 @@ impl<E: Endpoint> Driver<E> {
 
     fn connect_waiting(&mut self) {
         while self.connecting < self.options.connecting_max {
-            let Some((index, server)) = self.waiting.pop_front() else { return };
+            let Some((index, server)) = self.waiting.pop_front() else {
+                return;
+            };
             let index = index as usize;
             // The core may have given this attempt up while it waited for its turn.
             if self.stations[index].endpoint.client().state() == State::Connecting {
@@ -309,7 +357,9 @@ impl<E: Endpoint> Driver<E> {
     fn connect(&mut self, index: usize, server: &ServerAddr) {
         if self.open(index, server).is_err() {
             let at = self.moment();
-            self.stations[index].endpoint.handle_connect_failed(at, &mut self.shared);
+            self.stations[index]
+                .endpoint
+                .handle_connect_failed(at, &mut self.shared);
             self.unwritten.push_back(index_of(index));
         }
     }
@@ -320,7 +370,10 @@ impl<E: Endpoint> Driver<E> {
         let station = &mut self.stations[index];
         let mut stream = Stream::connect(peer, station.source)?;
         station.generation = station.generation.wrapping_add(1);
-        let key = Key { index: index_of(index), generation: station.generation };
+        let key = Key {
+            index: index_of(index),
+            generation: station.generation,
+        };
         self.poller.register_stream(&mut stream, key)?;
         station.link = Some(Box::new(Link {
             channel: Channel::plain(stream),
@@ -337,7 +390,9 @@ impl<E: Endpoint> Driver<E> {
     fn read(&mut self, index: usize, ended: bool) {
         let at = self.moment();
         let station = &mut self.stations[index];
-        let Some(link) = station.link.as_mut().filter(|link| link.unread) else { return };
+        let Some(link) = station.link.as_mut().filter(|link| link.unread) else {
+            return;
+        };
         let lost = match link.channel.read(&mut self.scratch, &mut self.clear) {
             Ok((Incoming::Blocked, _)) => {
                 link.unread = false;
@@ -395,9 +450,10 @@ impl<E: Endpoint> Driver<E> {
 
     fn start_tls(&mut self, index: usize) {
         let station = &mut self.stations[index];
-        let session = station.endpoint.tls().map(|config| {
-            TlsSession::client(&config, station.endpoint.client().tls_name())
-        });
+        let session = station
+            .endpoint
+            .tls()
+            .map(|config| TlsSession::client(&config, station.endpoint.client().tls_name()));
         let started = match (session, station.link.as_mut()) {
             (Some(Ok(session)), Some(link)) => link.channel.start_tls(session).is_ok(),
             _ => false,
@@ -405,7 +461,9 @@ impl<E: Endpoint> Driver<E> {
         if !started {
             self.drop_link(index);
             let at = self.moment();
-            self.stations[index].endpoint.handle_disconnected(at, &mut self.shared);
+            self.stations[index]
+                .endpoint
+                .handle_disconnected(at, &mut self.shared);
         }
     }
 
@@ -421,7 +479,11 @@ impl<E: Endpoint> Driver<E> {
 
     fn write(&mut self, index: usize) {
         let station = &mut self.stations[index];
-        let Some(link) = station.link.as_mut().filter(|link| link.connected && link.writable) else {
+        let Some(link) = station
+            .link
+            .as_mut()
+            .filter(|link| link.connected && link.writable)
+        else {
             return;
         };
         if link.backlog.is_empty() {
@@ -442,7 +504,9 @@ impl<E: Endpoint> Driver<E> {
             Err(_) => {
                 self.drop_link(index);
                 let at = self.moment();
-                self.stations[index].endpoint.handle_disconnected(at, &mut self.shared);
+                self.stations[index]
+                    .endpoint
+                    .handle_disconnected(at, &mut self.shared);
                 self.unwritten.push_back(index_of(index));
             }
         }

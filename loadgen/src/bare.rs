@@ -24,7 +24,11 @@ pub(crate) struct BareSubjects(Vec<Arc<[u8]>>);
 
 impl BareSubjects {
     pub(crate) fn new() -> Self {
-        Self((0..SHARED_SUBJECTS).map(|number| format!("bare.all.{number}").into_bytes().into()).collect())
+        Self(
+            (0..SHARED_SUBJECTS)
+                .map(|number| format!("bare.all.{number}").into_bytes().into())
+                .collect(),
+        )
     }
 }
 
@@ -45,7 +49,10 @@ pub(crate) struct BareShared {
 
 impl BareShared {
     pub(crate) fn new(progress: Arc<Progress>) -> Self {
-        Self { replies: Vec::new(), progress }
+        Self {
+            replies: Vec::new(),
+            progress,
+        }
     }
 }
 
@@ -65,7 +72,11 @@ impl BareNode {
         }
         client.subscribe(format!("bare.node.{name}").as_bytes(), None);
         client.flush();
-        Self { client, tls, payload }
+        Self {
+            client,
+            tls,
+            payload,
+        }
     }
 
     fn answer(&mut self, shared: &mut BareShared) {

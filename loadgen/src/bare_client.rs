@@ -62,7 +62,12 @@ impl Endpoint for BareAsker {
         &mut self.client
     }
 
-    fn handle_bytes(&mut self, bytes: &[u8], at: Moment, roll: &mut Roll) -> Result<(), ProtocolError> {
+    fn handle_bytes(
+        &mut self,
+        bytes: &[u8],
+        at: Moment,
+        roll: &mut Roll,
+    ) -> Result<(), ProtocolError> {
         self.client.handle_bytes(bytes, at.now, roll)
     }
 
@@ -102,7 +107,12 @@ impl BareClient {
         nodes: usize,
     ) -> io::Result<Self> {
         let clock = Clock::start();
-        let mut client = ClientCore::new(Arc::new(config.clone()), Some("loadgen".into()), 1, clock.now());
+        let mut client = ClientCore::new(
+            Arc::new(config.clone()),
+            Some("loadgen".into()),
+            1,
+            clock.now(),
+        );
         client.subscribe(b"bare.inbox", None);
         let flush = client.flush();
         let mut driver = Driver::new(clock, DriverOptions::default(), Roll::default(), None)?;
@@ -111,7 +121,10 @@ impl BareClient {
         while driver.shared().flushed < flush {
             driver.turn(Duration::from_millis(50))?;
             if Instant::now() > give_up {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "the client cannot connect"));
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "the client cannot connect",
+                ));
             }
         }
         Ok(Self { driver, nodes })
@@ -120,19 +133,27 @@ impl BareClient {
 
 impl Asker for BareClient {
     fn round(&mut self, timeout: Duration) -> io::Result<Round> {
-        *self.driver.shared() =
-            Roll { answered: vec![false; self.nodes], ..Roll::default() };
+        *self.driver.shared() = Roll {
+            answered: vec![false; self.nodes],
+            ..Roll::default()
+        };
         let begun = Instant::now();
         self.driver.with(0, |asker, _, _| {
             // A refused publish shows as a round without replies.
-            let _ = asker.client.publish(ROLL_CALL.as_bytes(), Some(b"bare.inbox"), b"roll call");
+            let _ = asker
+                .client
+                .publish(ROLL_CALL.as_bytes(), Some(b"bare.inbox"), b"roll call");
         });
         while self.driver.shared().received < self.nodes && begun.elapsed() < timeout {
             self.driver.turn(Duration::from_millis(20))?;
         }
         let took = begun.elapsed();
         let roll = self.driver.shared();
-        let missing = roll.answered.iter().enumerate().filter(|(_, answered)| !**answered);
+        let missing = roll
+            .answered
+            .iter()
+            .enumerate()
+            .filter(|(_, answered)| !**answered);
         Ok(Round {
             expected: self.nodes,
             received: roll.received,

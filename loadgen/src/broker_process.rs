@@ -58,7 +58,11 @@ impl BrokerPlan {
 
     fn words(&self) -> [String; 3] {
         let tls = format!("{:?}", self.files.tls).to_lowercase();
-        [self.connections.to_string(), self.shards.unwrap_or(0).to_string(), tls]
+        [
+            self.connections.to_string(),
+            self.shards.unwrap_or(0).to_string(),
+            tls,
+        ]
     }
 
     fn from_words(words: &[String], input: &str) -> Option<Self> {
@@ -92,15 +96,21 @@ impl BrokerUnderLoad {
             .spawn()?;
         let files = &plan.files;
         let keys = [files.cert.as_str(), &files.key, &files.ca].join(PEM_END);
-        let line = child.stdin.take().zip(child.stdout.take()).map(|(mut stdin, stdout)| {
-            let mut line = String::new();
-            stdin.write_all(keys.as_bytes())?;
-            drop(stdin);
-            BufReader::new(stdout).read_line(&mut line)?;
-            io::Result::Ok(line)
-        });
+        let line = child
+            .stdin
+            .take()
+            .zip(child.stdout.take())
+            .map(|(mut stdin, stdout)| {
+                let mut line = String::new();
+                stdin.write_all(keys.as_bytes())?;
+                drop(stdin);
+                BufReader::new(stdout).read_line(&mut line)?;
+                io::Result::Ok(line)
+            });
         let line = line.unwrap_or_else(|| Err(io::Error::other("the broker has no pipes")));
-        let address = line.ok().and_then(|line| line.trim().strip_prefix(READY)?.parse().ok());
+        let address = line
+            .ok()
+            .and_then(|line| line.trim().strip_prefix(READY)?.parse().ok());
         match address {
             Some(address) => Ok(Self::Child { child, address }),
             None => {
@@ -112,7 +122,9 @@ impl BrokerUnderLoad {
     }
 
     pub(crate) fn start_in_process(plan: &BrokerPlan) -> Result<Self, AnyError> {
-        Ok(Self::InProcess { broker: Box::new(Broker::start(plan.config()?)?) })
+        Ok(Self::InProcess {
+            broker: Box::new(Broker::start(plan.config()?)?),
+        })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -172,7 +184,9 @@ fn serve(words: &[String]) -> Result<(), AnyError> {
     println!("{READY}{}", broker.address());
     io::stdout().flush()?;
     while std::os::unix::process::parent_id() == parent {
-        if let Some(Signal::Interrupt | Signal::Terminate) = signals.wait(Duration::from_millis(500))? {
+        if let Some(Signal::Interrupt | Signal::Terminate) =
+            signals.wait(Duration::from_millis(500))?
+        {
             break;
         }
         broker.log_events();

@@ -38,12 +38,20 @@ impl RpcAgent for Emulated {
     }
 
     fn call(&self, call: &RpcCall<'_>, _host: &HostView<'_>) -> RpcOutcome {
-        let size = call.inputs.get("size").and_then(serde_json::Value::as_u64).unwrap_or(20);
+        let size = call
+            .inputs
+            .get("size")
+            .and_then(serde_json::Value::as_u64)
+            .unwrap_or(20);
         if size > SIZE_MAX {
             let text = format!("size {size} is above {SIZE_MAX}");
             return RpcOutcome::failed(StatusCode::InvalidData, text);
         }
-        let digits: String = "0123456789".chars().cycle().take(usize::try_from(size).unwrap_or(0)).collect();
+        let digits: String = "0123456789"
+            .chars()
+            .cycle()
+            .take(usize::try_from(size).unwrap_or(0))
+            .collect();
         RpcOutcome::ok(format!("{{\"message\":\"{digits}\"}}"))
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_client::fleet::{
-    Aggregates, Caller, CallerSecurity, Expect, Fleet, FleetConfig, FleetEvent, Operation, Ping, Rpc,
-    Summary, Target,
+    Aggregates, Caller, CallerSecurity, Expect, Fleet, FleetConfig, FleetEvent, Operation, Ping,
+    Rpc, Summary, Target,
 };
 use muster_protocol::caller::choria_caller;
 use muster_protocol::filter::Filter;
@@ -59,15 +59,22 @@ impl FleetClient {
             discovery_timeout: TTL,
             require_filter: false,
         })?;
-        Ok(Self { fleet, scenario, reply_size, names: (0..nodes).map(node_name).collect() })
+        Ok(Self {
+            fleet,
+            scenario,
+            reply_size,
+            names: (0..nodes).map(node_name).collect(),
+        })
     }
 
     fn operation(&self, timeout: Duration) -> Operation {
         let (agent, action, data) = match (self.scenario, self.reply_size) {
             (Scenario::Rpc, 0) => ("rpcutil", "ping", "{}".to_owned()),
-            (Scenario::Rpc, size) => {
-                (emulated::AGENT, emulated::ACTION, format!("{{\"size\":{size}}}"))
-            }
+            (Scenario::Rpc, size) => (
+                emulated::AGENT,
+                emulated::ACTION,
+                format!("{{\"size\":{size}}}"),
+            ),
             (Scenario::Ping | Scenario::Bare, _) => {
                 return Operation::Ping(Ping {
                     filter: Filter::default(),
@@ -89,7 +96,10 @@ impl FleetClient {
 
     fn round_of(&self, summary: &Summary) -> Round {
         let replied: HashSet<&str> = summary.replied.iter().map(String::as_str).collect();
-        let missing = self.names.iter().filter(|name| !replied.contains(name.as_str()));
+        let missing = self
+            .names
+            .iter()
+            .filter(|name| !replied.contains(name.as_str()));
         let drops = &summary.drops;
         Round {
             expected: self.names.len(),
@@ -105,7 +115,10 @@ impl FleetClient {
 impl Asker for FleetClient {
     fn round(&mut self, timeout: Duration) -> io::Result<Round> {
         let operation = self.operation(timeout);
-        let summary = self.fleet.run(operation, &mut |_: &FleetEvent| {}).map_err(io::Error::other)?;
+        let summary = self
+            .fleet
+            .run(operation, &mut |_: &FleetEvent| {})
+            .map_err(io::Error::other)?;
         Ok(self.round_of(&summary))
     }
 }

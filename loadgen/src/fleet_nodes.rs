@@ -83,7 +83,11 @@ impl Common {
             at.now,
         );
         node.client().flush();
-        LoadNode { inner: NodeEndpoint::new(node, tls), progress, counted: false }
+        LoadNode {
+            inner: NodeEndpoint::new(node, tls),
+            progress,
+            counted: false,
+        }
     }
 }
 

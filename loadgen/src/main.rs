@@ -26,7 +26,11 @@ use clap::Parser;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line program")]
+#[expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command line program"
+)]
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     if words.next().as_deref() == Some(broker_process::BROKER_WORD) {
@@ -41,7 +45,11 @@ fn main() -> ExitCode {
                 Some(Err(error)) => eprintln!("loadgen: {error}"),
                 None => print!("{}", report.text()),
             }
-            if report.is_complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if report.is_complete() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(error) => {
             eprintln!("loadgen: {error}");

@@ -35,7 +35,9 @@ pub(crate) struct Reactors {
 
 /// How many reactors so many nodes need here.
 pub(crate) fn reactors_needed(nodes: usize) -> io::Result<usize> {
-    let room = usize::try_from(table_capacity(raise_limit()?)).unwrap_or(usize::MAX).max(1);
+    let room = usize::try_from(table_capacity(raise_limit()?))
+        .unwrap_or(usize::MAX)
+        .max(1);
     Ok(nodes.div_ceil(room).max(cores().min(nodes.max(1))))
 }
 
@@ -60,26 +62,30 @@ impl Reactors {
             let range = nodes * reactor / reactors..nodes * (reactor + 1) / reactors;
             let (make, share) = (make.clone(), share.clone());
             let (stop, cpu) = (Arc::clone(&stop), Arc::clone(&cpu));
-            std::thread::Builder::new().name(format!("nodes-{reactor}")).spawn(move || {
-                if private {
-                    take_private_table(highest)?;
-                }
-                let options = DriverOptions { connecting_max: CONNECTING_MAX };
-                let mut driver = Driver::new(Clock::start(), options, share(), None)?;
-                for number in range {
-                    let node = make(number, driver.moment()).map_err(io::Error::other)?;
-                    driver.add(node, Some(source_of(number)));
-                    // Those that are there must be served while the rest are made.
-                    if number % 64 == 0 {
-                        driver.turn(Duration::ZERO)?;
+            std::thread::Builder::new()
+                .name(format!("nodes-{reactor}"))
+                .spawn(move || {
+                    if private {
+                        take_private_table(highest)?;
                     }
-                }
-                while !stop.load(Ordering::Relaxed) {
-                    driver.turn(TURN_MAX)?;
-                    cpu.lock()[reactor] = thread_cpu();
-                }
-                Ok(())
-            })
+                    let options = DriverOptions {
+                        connecting_max: CONNECTING_MAX,
+                    };
+                    let mut driver = Driver::new(Clock::start(), options, share(), None)?;
+                    for number in range {
+                        let node = make(number, driver.moment()).map_err(io::Error::other)?;
+                        driver.add(node, Some(source_of(number)));
+                        // Those that are there must be served while the rest are made.
+                        if number % 64 == 0 {
+                            driver.turn(Duration::ZERO)?;
+                        }
+                    }
+                    while !stop.load(Ordering::Relaxed) {
+                        driver.turn(TURN_MAX)?;
+                        cpu.lock()[reactor] = thread_cpu();
+                    }
+                    Ok(())
+                })
         });
         let threads = threads.collect::<io::Result<Vec<_>>>()?;
         Ok(Self { threads, stop, cpu })
@@ -102,7 +108,9 @@ impl Reactors {
     pub(crate) fn stop(self) -> io::Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads {
-            thread.join().map_err(|_| io::Error::other("a reactor of nodes panicked"))??;
+            thread
+                .join()
+                .map_err(|_| io::Error::other("a reactor of nodes panicked"))??;
         }
         Ok(())
     }

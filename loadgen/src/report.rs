@@ -82,13 +82,20 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn report(&self) -> Report {
-        let broker_part = self.broker_before.zip(self.broker_after).map(|(before, after)| Part {
-            cpu_s: (after.cpu.saturating_sub(before.cpu)).as_secs_f64(),
-            private_bytes: Some(after.private_bytes),
-        });
-        let per_connection = self.broker_idle.zip(self.broker_after).map(|(idle, after)| {
-            after.private_bytes.saturating_sub(idle.private_bytes) / self.args.nodes.max(1) as u64
-        });
+        let broker_part = self
+            .broker_before
+            .zip(self.broker_after)
+            .map(|(before, after)| Part {
+                cpu_s: (after.cpu.saturating_sub(before.cpu)).as_secs_f64(),
+                private_bytes: Some(after.private_bytes),
+            });
+        let per_connection = self
+            .broker_idle
+            .zip(self.broker_after)
+            .map(|(idle, after)| {
+                after.private_bytes.saturating_sub(idle.private_bytes)
+                    / self.args.nodes.max(1) as u64
+            });
         Report {
             nodes: self.args.nodes,
             scenario: name(self.args.scenario),
@@ -103,7 +110,10 @@ impl Run {
                 cpu_s: self.nodes_cpu.as_secs_f64(),
                 private_bytes: self.own_private_bytes,
             },
-            client_part: Part { cpu_s: self.client_cpu.as_secs_f64(), private_bytes: None },
+            client_part: Part {
+                cpu_s: self.client_cpu.as_secs_f64(),
+                private_bytes: None,
+            },
             broker_bytes_per_connection: per_connection,
             limited_by: self.limited_by(broker_part),
         }
@@ -111,19 +121,33 @@ impl Run {
 
     /// Names the part that used most of the machine while the rounds ran.
     fn limited_by(&self, broker: Option<Part>) -> String {
-        let wall: f64 = self.rounds.iter().map(|round| round.took.as_secs_f64()).sum();
+        let wall: f64 = self
+            .rounds
+            .iter()
+            .map(|round| round.took.as_secs_f64())
+            .sum();
         let parts = [
             ("broker", broker.map_or(0.0, |part| part.cpu_s)),
             ("nodes", self.nodes_cpu.as_secs_f64()),
             ("client", self.client_cpu.as_secs_f64()),
         ];
         let used: f64 = parts.iter().map(|(_, cpu)| cpu).sum();
-        let share = if wall > 0.0 { used / (wall * self.cores as f64) * 100.0 } else { 0.0 };
+        let share = if wall > 0.0 {
+            used / (wall * self.cores as f64) * 100.0
+        } else {
+            0.0
+        };
         let mut sorted = parts;
         sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let list: Vec<String> =
-            sorted.iter().map(|(part, cpu)| format!("{part} {cpu:.2} s")).collect();
-        format!("{share:.0} % of {} cores' CPU in use: {}", self.cores, list.join(", "))
+        let list: Vec<String> = sorted
+            .iter()
+            .map(|(part, cpu)| format!("{part} {cpu:.2} s"))
+            .collect();
+        format!(
+            "{share:.0} % of {} cores' CPU in use: {}",
+            self.cores,
+            list.join(", ")
+        )
     }
 }
 
@@ -131,7 +155,10 @@ impl Report {
     /// Whether every node answered every round, once.
     pub(crate) fn is_complete(&self) -> bool {
         !self.rounds.is_empty()
-            && self.rounds.iter().all(|round| round.received == round.expected && round.doubled == 0)
+            && self
+                .rounds
+                .iter()
+                .all(|round| round.received == round.expected && round.doubled == 0)
     }
 
     pub(crate) fn text(&self) -> String {
@@ -151,7 +178,11 @@ impl Report {
                 let shown = round.missing.len().min(NAMES_SHOWN);
                 let more = round.missing.len() - shown;
                 out += &format!("  missing: {}", round.missing[..shown].join(", "));
-                out += &if more > 0 { format!(" and {more} more\n") } else { "\n".to_owned() };
+                out += &if more > 0 {
+                    format!(" and {more} more\n")
+                } else {
+                    "\n".to_owned()
+                };
             }
         }
         out += &self.spread();
@@ -215,7 +246,10 @@ fn name(choice: impl std::fmt::Debug) -> String {
     format!("{choice:?}").to_lowercase()
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
 fn is_zero(count: &usize) -> bool {
     *count == 0
 }

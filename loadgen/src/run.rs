@@ -52,7 +52,11 @@ pub(crate) fn run(args: Args) -> Result<Report, AnyError> {
     // The reactors note their time at the end of a turn, so the last one is waited for.
     std::thread::sleep(SETTLE);
     let run = Run {
-        ramp: RampReport { s: ramp_s, failed: progress.failed(), lost: progress.lost() },
+        ramp: RampReport {
+            s: ramp_s,
+            failed: progress.failed(),
+            lost: progress.lost(),
+        },
         rounds,
         broker_idle,
         broker_before,
@@ -103,7 +107,9 @@ fn start_nodes(
                 let tls = keys.node_tls(&name)?;
                 let (config, payload) = (Arc::clone(&config), Arc::clone(&payload));
                 let seed = seed.wrapping_add(number as u64);
-                Ok(BareNode::new(&name, &subjects, config, tls, payload, seed, at.now))
+                Ok(BareNode::new(
+                    &name, &subjects, config, tls, payload, seed, at.now,
+                ))
             })?
         }
         Scenario::Ping | Scenario::Rpc => {
@@ -138,15 +144,23 @@ fn wait_for_nodes(args: &Args, reactors: &Reactors, progress: &Progress) -> io::
     Ok(())
 }
 
-fn connect_asker(args: &Args, keys: &Keys, address: SocketAddr) -> Result<Box<dyn Asker>, AnyError> {
+fn connect_asker(
+    args: &Args,
+    keys: &Keys,
+    address: SocketAddr,
+) -> Result<Box<dyn Asker>, AnyError> {
     Ok(match args.scenario {
         Scenario::Bare => Box::new(BareClient::connect(
             &keys.client_config(address),
             keys.client_tls()?,
             args.nodes,
         )?),
-        Scenario::Ping | Scenario::Rpc => {
-            Box::new(FleetClient::connect(keys, address, args.scenario, args.reply_size, args.nodes)?)
-        }
+        Scenario::Ping | Scenario::Rpc => Box::new(FleetClient::connect(
+            keys,
+            address,
+            args.scenario,
+            args.reply_size,
+            args.nodes,
+        )?),
     })
 }

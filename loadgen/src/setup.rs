@@ -56,11 +56,19 @@ impl Keys {
     pub(crate) fn new(tls: TlsChoice) -> Result<Self, AnyError> {
         let validity = Validity::days_from(unix_now().as_secs().saturating_sub(DAY), VALID_DAYS);
         let authority = Authority::new("loadgen", KeyKind::EcdsaP256, validity)?;
-        let broker = authority.issue(&Profile::new(Role::Broker, "localhost", validity).loopback())?;
+        let broker =
+            authority.issue(&Profile::new(Role::Broker, "localhost", validity).loopback())?;
         let client = authority.issue(&Profile::new(Role::Client, CLIENT_NAME, validity))?;
         let server_verifier =
             server_verifier(Some(authority.cert_pem()), ServerVerification::Full)?;
-        Ok(Self { authority, broker, client, validity, server_verifier, tls })
+        Ok(Self {
+            authority,
+            broker,
+            client,
+            validity,
+            server_verifier,
+            tls,
+        })
     }
 
     /// What the broker shows and asks for.
@@ -82,9 +90,11 @@ impl Keys {
     /// A node's side of TLS, with a certificate and a key of its own where the broker asks for one.
     pub(crate) fn node_tls(&self, name: &str) -> Result<Option<Arc<TlsConfig>>, AnyError> {
         let issued = match self.tls {
-            TlsChoice::Mutual => {
-                Some(self.authority.issue(&Profile::new(Role::Node, name, self.validity))?)
-            }
+            TlsChoice::Mutual => Some(self.authority.issue(&Profile::new(
+                Role::Node,
+                name,
+                self.validity,
+            ))?),
             TlsChoice::Off | TlsChoice::Server => None,
         };
         self.tls_with(issued.as_ref())
@@ -111,7 +121,11 @@ impl Keys {
         ClientConfig {
             discover_servers: false,
             connect_timeout: CONNECT_TIMEOUT,
-            tls: if self.tls == TlsChoice::Off { TlsMode::Off } else { TlsMode::Required },
+            tls: if self.tls == TlsChoice::Off {
+                TlsMode::Off
+            } else {
+                TlsMode::Required
+            },
             ..ClientConfig::new(servers)
         }
     }
@@ -128,7 +142,11 @@ pub(crate) struct BrokerFiles {
 
 impl BrokerFiles {
     pub(crate) fn setting(&self) -> Result<TlsSetting, AnyError> {
-        let files = TlsFiles { cert: &self.cert, key: &self.key, ca: Some(&self.ca) };
+        let files = TlsFiles {
+            cert: &self.cert,
+            key: &self.key,
+            ca: Some(&self.ca),
+        };
         Ok(match self.tls {
             TlsChoice::Off => TlsSetting::default(),
             TlsChoice::Server => TlsSetting::server(&files)?,

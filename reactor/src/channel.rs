@@ -84,7 +84,10 @@ pub struct Backlog<S> {
 
 impl<S> Default for Backlog<S> {
     fn default() -> Self {
-        Self { segments: VecDeque::new(), offset: 0 }
+        Self {
+            segments: VecDeque::new(),
+            offset: 0,
+        }
     }
 }
 
@@ -134,7 +137,12 @@ impl Channel {
     /// A channel in clear.
     #[must_use]
     pub fn plain(stream: Stream) -> Self {
-        Self { stream, tls: None, cipher: Vec::new(), cipher_written: 0 }
+        Self {
+            stream,
+            tls: None,
+            cipher: Vec::new(),
+            cipher_written: 0,
+        }
     }
 
     /// Turns TLS on; nothing of the backlog may be in clear from here on.
@@ -167,7 +175,9 @@ impl Channel {
     /// Whether TLS is on and its handshake is not done.
     #[must_use]
     pub fn is_handshaking(&self) -> bool {
-        self.tls.as_ref().is_some_and(|tls| tls.state() == TlsState::Handshaking)
+        self.tls
+            .as_ref()
+            .is_some_and(|tls| tls.state() == TlsState::Handshaking)
     }
 
     /// Whether ciphertext waits for the kernel.
@@ -196,7 +206,8 @@ impl Channel {
             return Ok((Incoming::Bytes(&scratch[..count]), more));
         };
         clear.clear();
-        let state = tls.handle_ciphertext_in_place(&mut scratch[..count], clear, &mut self.cipher)?;
+        let state =
+            tls.handle_ciphertext_in_place(&mut scratch[..count], clear, &mut self.cipher)?;
         if state == TlsState::PeerClosed && clear.is_empty() {
             return Ok((Incoming::End, false));
         }
@@ -284,14 +295,21 @@ impl Channel {
         backlog: &mut Backlog<S>,
         written: &mut Written,
     ) -> Result<bool, TlsError> {
-        let Some(tls) = self.tls.as_mut().filter(|tls| tls.state() == TlsState::Established) else {
+        let Some(tls) = self
+            .tls
+            .as_mut()
+            .filter(|tls| tls.state() == TlsState::Established)
+        else {
             return Ok(false);
         };
         if backlog.is_empty() {
             return Ok(false);
         }
         let mut clear = Vec::new();
-        let first = backlog.segments.front().map_or(&[][..], |segment| segment.as_ref());
+        let first = backlog
+            .segments
+            .front()
+            .map_or(&[][..], |segment| segment.as_ref());
         let first = first.get(backlog.offset..).unwrap_or_default();
         // One piece is encrypted where it lies; small ones are joined, for a record each would be dear.
         let run = if backlog.segments.len() == 1 || first.len() >= ENCRYPTED_AT_ONCE {

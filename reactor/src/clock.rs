@@ -12,7 +12,9 @@ impl Clock {
     /// A clock whose zero is this moment.
     #[must_use]
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 
     /// Monotonic time since the start; what cores call `now`.
@@ -25,12 +27,16 @@ impl Clock {
 /// Wall-clock time since the Unix epoch; zero on a host whose clock stands before it.
 #[must_use]
 pub fn unix_now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 /// A seed for a core's random numbers, from the operating system.
 #[must_use]
 pub fn random_seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
-    std::collections::hash_map::RandomState::new().build_hasher().finish()
+    std::collections::hash_map::RandomState::new()
+        .build_hasher()
+        .finish()
 }

@@ -16,7 +16,10 @@ pub const RESERVED: u64 = 256;
 /// # Errors
 /// The operating system's refusal.
 pub fn raise_limit() -> io::Result<u64> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
     // SAFETY: the pointer is to a live, properly aligned `rlimit` that the call fills.
     if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } != 0 {
         return Err(io::Error::last_os_error());
@@ -49,9 +52,18 @@ pub fn take_private_table(highest_kept: u32) -> io::Result<()> {
     // SAFETY: the call takes integers only. It can close descriptors that other code of this thread holds in the new table;
     // callers run it as the first act of a thread that owns no descriptor yet.
     let result = unsafe {
-        libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_UNSHARE)
+        libc::syscall(
+            libc::SYS_close_range,
+            first,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_UNSHARE,
+        )
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// The highest number in use in the calling thread's table.
@@ -61,7 +73,10 @@ pub fn take_private_table(highest_kept: u32) -> io::Result<()> {
 pub fn highest_open() -> io::Result<u32> {
     let mut highest = 2;
     for entry in std::fs::read_dir("/proc/self/fd")? {
-        let number = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        let number = entry?
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
         highest = highest.max(number.unwrap_or(0));
     }
     Ok(highest)
@@ -78,7 +93,10 @@ impl Spare {
     /// Takes the descriptor in the calling thread's table.
     #[must_use]
     pub fn take() -> Self {
-        Self { held: open_null(), local: PhantomData }
+        Self {
+            held: open_null(),
+            local: PhantomData,
+        }
     }
 
     /// Runs `act` while the descriptor is free.
@@ -127,7 +145,11 @@ mod tests {
         .join()
         .unwrap();
         if let Some(number) = same_numbers {
-            assert_eq!(number, kept.as_raw_fd() + 1, "the new table is empty above the kept ones");
+            assert_eq!(
+                number,
+                kept.as_raw_fd() + 1,
+                "the new table is empty above the kept ones"
+            );
         }
         assert!(later.metadata().is_ok());
     }

@@ -54,7 +54,11 @@ impl Claim {
     #[must_use]
     pub fn into_listener(self) -> Listener {
         let inner = TcpListener::from_std(self.socket.into());
-        Listener { inner, address: self.address, local: PhantomData }
+        Listener {
+            inner,
+            address: self.address,
+            local: PhantomData,
+        }
     }
 }
 
@@ -69,7 +73,11 @@ impl Listener {
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         let inner = TcpListener::from_std(socket.into());
-        Ok(Self { inner, address, local: PhantomData })
+        Ok(Self {
+            inner,
+            address,
+            local: PhantomData,
+        })
     }
 
     /// The address it listens on.
@@ -93,8 +101,16 @@ impl Listener {
 }
 
 fn open(address: SocketAddr) -> io::Result<Socket> {
-    let domain = if address.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
-    let socket = Socket::new(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+    let domain = if address.is_ipv4() {
+        Domain::IPV4
+    } else {
+        Domain::IPV6
+    };
+    let socket = Socket::new(
+        domain,
+        Type::STREAM.nonblocking().cloexec(),
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() && address.ip().is_unspecified() {
         socket.set_only_v6(false)?;
     }
@@ -103,7 +119,10 @@ fn open(address: SocketAddr) -> io::Result<Socket> {
 }
 
 fn local_address(socket: &Socket) -> io::Result<SocketAddr> {
-    socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("a TCP socket has no IP address"))
+    socket
+        .local_addr()?
+        .as_socket()
+        .ok_or_else(|| io::Error::other("a TCP socket has no IP address"))
 }
 
 #[cfg(test)]

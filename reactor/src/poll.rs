@@ -73,7 +73,9 @@ impl Poller {
     /// # Errors
     /// The operating system's refusal.
     pub fn register_wake(&self, wake: &Wake) -> io::Result<()> {
-        self.poll.registry().register(&mut SourceFd(&wake.raw_fd()), WOKEN, Interest::READABLE)
+        self.poll
+            .registry()
+            .register(&mut SourceFd(&wake.raw_fd()), WOKEN, Interest::READABLE)
     }
 
     /// Reports connections that wait at `listener` as [`Ready::Accept`] with `index`.
@@ -82,7 +84,9 @@ impl Poller {
     /// The operating system's refusal.
     pub fn register_listener(&self, listener: &mut Listener, index: u32) -> io::Result<()> {
         let token = Token(ACCEPT | index as usize);
-        self.poll.registry().register(listener.source(), token, Interest::READABLE)
+        self.poll
+            .registry()
+            .register(listener.source(), token, Interest::READABLE)
     }
 
     /// Stops reporting connections at `listener`.
@@ -99,7 +103,9 @@ impl Poller {
     /// The operating system's refusal.
     pub fn register_stream(&self, stream: &mut Stream, key: Key) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(stream.source(), token_of(key), both)
+        self.poll
+            .registry()
+            .register(stream.source(), token_of(key), both)
     }
 
     /// Waits for events, at most `timeout`; an interrupted wait is an empty turn.
@@ -122,7 +128,10 @@ impl Poller {
             WOKEN => Ready::Woken,
             Token(value) if value & ACCEPT != 0 => Ready::Accept(low_half(value)),
             Token(value) => Ready::Stream {
-                key: Key { index: low_half(value), generation: low_half(value >> 32) },
+                key: Key {
+                    index: low_half(value),
+                    generation: low_half(value >> 32),
+                },
                 readable: event.is_readable() || event.is_read_closed() || event.is_error(),
                 writable: event.is_writable() || event.is_write_closed() || event.is_error(),
                 ended: event.is_read_closed() || event.is_error(),
@@ -135,7 +144,10 @@ fn token_of(key: Key) -> Token {
     Token(((key.generation & GENERATION_MASK) as usize) << 32 | key.index as usize)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the lower half is what is wanted"
+)]
 fn low_half(value: usize) -> u32 {
     value as u32
 }

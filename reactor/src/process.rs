@@ -35,7 +35,10 @@ pub fn usage(pid: Option<u32>) -> io::Result<Usage> {
 /// CPU time of the calling thread.
 #[must_use]
 pub fn thread_cpu() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: the pointer is to a live `timespec` that the call fills.
     let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
     if result != 0 {
@@ -54,7 +57,10 @@ pub fn cores() -> usize {
 fn ticks_a_second() -> u64 {
     // SAFETY: the call takes an integer only.
     let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
-    u64::try_from(ticks).ok().filter(|ticks| *ticks > 0).unwrap_or(100)
+    u64::try_from(ticks)
+        .ok()
+        .filter(|ticks| *ticks > 0)
+        .unwrap_or(100)
 }
 
 /// Fields 14 and 15, user and system ticks; the name in field 2 may hold blanks and brackets.
@@ -72,7 +78,10 @@ fn memory_kib(text: &str, name: &str) -> Option<u64> {
 }
 
 fn malformed(file: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("/proc {file} has an unknown form"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("/proc {file} has an unknown form"),
+    )
 }
 
 #[cfg(test)]

@@ -50,8 +50,13 @@ impl Signals {
         // SAFETY: `sigemptyset` initialised the whole set.
         let set = unsafe { set.assume_init() };
         // SAFETY: both pointers are valid: a live set, and null for the old mask that nobody wants.
-        let error = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, ptr::null_mut()) };
-        if error == 0 { Ok(Self { set }) } else { Err(io::Error::from_raw_os_error(error)) }
+        let error =
+            unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, ptr::null_mut()) };
+        if error == 0 {
+            Ok(Self { set })
+        } else {
+            Err(io::Error::from_raw_os_error(error))
+        }
     }
 
     /// Waits for one of our signals, at most `timeout`.
@@ -64,9 +69,13 @@ impl Signals {
             tv_nsec: libc::c_long::from(timeout.subsec_nanos()),
         };
         // SAFETY: the set and the limit are live; a null information pointer is allowed.
-        let number = unsafe { libc::sigtimedwait(&raw const self.set, ptr::null_mut(), &raw const limit) };
+        let number =
+            unsafe { libc::sigtimedwait(&raw const self.set, ptr::null_mut(), &raw const limit) };
         if number > 0 {
-            return Ok(NUMBERS.iter().find(|(known, _)| *known == number).map(|(_, signal)| *signal));
+            return Ok(NUMBERS
+                .iter()
+                .find(|(known, _)| *known == number)
+                .map(|(_, signal)| *signal));
         }
         let error = io::Error::last_os_error();
         match error.raw_os_error() {

@@ -30,7 +30,10 @@ impl Stream {
     pub(crate) fn accepted(inner: TcpStream) -> Self {
         // A refusal concerns latency only; the stream works without it.
         let _ = inner.set_nodelay(true);
-        Self { inner, local: PhantomData }
+        Self {
+            inner,
+            local: PhantomData,
+        }
     }
 
     /// Starts to connect to `peer`, from `source` if given; the stream is writable once connected ([`Stream::connected`]).
@@ -40,9 +43,16 @@ impl Stream {
     /// # Errors
     /// The operating system's refusal, such as no free port at `source`.
     pub fn connect(peer: SocketAddr, source: Option<IpAddr>) -> io::Result<Self> {
-        let domain = if peer.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
-        let socket =
-            Socket::new(domain, Type::STREAM.nonblocking().cloexec(), Some(Protocol::TCP))?;
+        let domain = if peer.is_ipv4() {
+            Domain::IPV4
+        } else {
+            Domain::IPV6
+        };
+        let socket = Socket::new(
+            domain,
+            Type::STREAM.nonblocking().cloexec(),
+            Some(Protocol::TCP),
+        )?;
         if let Some(source) = source {
             choose_port_at_connect(&socket)?;
             socket.bind(&SocketAddr::new(source, 0).into())?;
@@ -133,7 +143,11 @@ fn choose_port_at_connect(socket: &Socket) -> io::Result<()> {
             length,
         )
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 fn moved(result: io::Result<usize>) -> io::Result<Moved> {

@@ -29,13 +29,16 @@ impl Timers {
     /// The next deadline.
     #[must_use]
     pub fn next(&self) -> Option<Duration> {
-        self.heap.peek().map(|Reverse((at, _))| Duration::from_millis(*at))
+        self.heap
+            .peek()
+            .map(|Reverse((at, _))| Duration::from_millis(*at))
     }
 
     /// A key whose deadline has come.
     pub fn expire(&mut self, now: Duration) -> Option<u64> {
         let due = self.next().is_some_and(|at| at <= now);
-        due.then(|| self.heap.pop().map(|Reverse((_, key))| key)).flatten()
+        due.then(|| self.heap.pop().map(|Reverse((_, key))| key))
+            .flatten()
     }
 }
 

@@ -26,7 +26,9 @@ impl Wake {
         }
         // SAFETY: `fd` was just returned by the kernel and is owned by nobody else.
         let event = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Self { event: Arc::new(event) })
+        Ok(Self {
+            event: Arc::new(event),
+        })
     }
 
     /// The number, equal in all tables.

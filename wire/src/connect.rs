@@ -106,9 +106,20 @@ impl Connect {
     ///
     /// Not a JSON object, or a known key with a value of the wrong type.
     pub fn parse(json: &[u8]) -> Result<Self, ConnectError> {
-        let connect: Option<Self> = serde_json::from_str(&String::from_utf8_lossy(json))
-            .map_err(|error| ConnectError::of(&error))?;
-        Ok(connect.unwrap_or_default())
+        Self::parse_over(Self::default(), json)
+    }
+
+    /// Reads a further CONNECT of a connection: a key that is missing keeps its value of `before`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Connect::parse`].
+    pub fn parse_over(before: Self, json: &[u8]) -> Result<Self, ConnectError> {
+        let text = String::from_utf8_lossy(json);
+        let mut from = serde_json::Deserializer::from_str(&text);
+        let connect = from.deserialize_any(Fields(before));
+        let connect = connect.and_then(|connect| from.end().map(|()| connect));
+        connect.map_err(|error| ConnectError::of(&error))
     }
 }
 
@@ -181,14 +192,8 @@ impl fmt::Debug for Connect {
     }
 }
 
-impl<'de> Deserialize<'de> for Connect {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_map(Fields)
-    }
-}
-
 /// Takes the keys one by one, since derived code compares them by case.
-struct Fields;
+struct Fields(Connect);
 
 impl<'de> Visitor<'de> for Fields {
     type Value = Connect;
@@ -197,8 +202,12 @@ impl<'de> Visitor<'de> for Fields {
         f.write_str("an object")
     }
 
+    fn visit_unit<E>(self) -> Result<Connect, E> {
+        Ok(self.0)
+    }
+
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Connect, M::Error> {
-        let mut connect = Connect::default();
+        let mut connect = self.0;
         while let Some(mut key) = map.next_key::<String>()? {
             key.make_ascii_lowercase();
             let c = &mut connect;

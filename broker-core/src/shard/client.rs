@@ -14,8 +14,8 @@ use crate::close::CloseReason;
 use crate::config::Credentials;
 use crate::conn::{ClientMeta, Conn, ConnOptions, Phase};
 use crate::ids::{AccountId, ConnRef, Key};
-use crate::sublist::Member;
 use crate::stamp::Stamp;
+use crate::sublist::Member;
 use crate::subs::{Sub, SubTable};
 use crate::table::{Life, Shared};
 
@@ -37,7 +37,9 @@ impl ShardCore {
         bytes: &[u8],
         now: Duration,
     ) -> Flow {
-        let Some(conn) = self.conn(key) else { return Flow::Closed };
+        let Some(conn) = self.conn(key) else {
+            return Flow::Closed;
+        };
         match conn.phase {
             Phase::Active => {}
             Phase::AwaitConnect if matches!(op, ClientOp::Connect(_)) => {}
@@ -49,11 +51,20 @@ impl ShardCore {
             Phase::AwaitTls | Phase::Closing { .. } => return Flow::Closed,
         }
         match op {
-            ClientOp::Pub { subject, reply, headers_len, payload } => {
+            ClientOp::Pub {
+                subject,
+                reply,
+                headers_len,
+                payload,
+            } => {
                 let ended = &bytes[bytes.len() - payload.len() - 2..];
                 return self.handle_publish(key, subject, reply, headers_len, ended, now);
             }
-            ClientOp::Sub { subject, queue, sid } => self.handle_sub(key, subject, queue, sid),
+            ClientOp::Sub {
+                subject,
+                queue,
+                sid,
+            } => self.handle_sub(key, subject, queue, sid),
             ClientOp::Unsub { sid, max } => self.handle_unsub(key, sid, max),
             ClientOp::Ping => self.handle_ping(key),
             ClientOp::Pong => self.handle_pong(key, now),
@@ -74,7 +85,10 @@ impl ShardCore {
     }
 
     fn handle_connect(&mut self, key: Key, json: &[u8], now: Duration) -> Flow {
-        let reason = match Connect::parse(json) {
+        let Some(before) = self.conn(key).map(said_before) else {
+            return Flow::Closed;
+        };
+        let reason = match Connect::parse_over(before, json) {
             Err(_) => Err(CloseReason::BadArguments),
             Ok(connect) => self.check_connect(&connect).map(|()| connect),
         };
@@ -98,7 +112,8 @@ impl ShardCore {
                 same(connect.user.as_deref(), user) & same(connect.pass.as_deref(), password)
             }
         };
-        let foreign = connect.new_account || connect.account.as_deref().is_some_and(|a| !a.is_empty());
+        let foreign =
+            connect.new_account || connect.account.as_deref().is_some_and(|a| !a.is_empty());
         if !authorised || foreign {
             return Err(CloseReason::AuthenticationFailure);
         }
@@ -124,21 +139,28 @@ impl ShardCore {
         let meta = ClientMeta {
             name: connect.name.clone(),
             lang: connect.lang.as_deref().map(|lang| self.share(lang)),
-            version: connect.version.as_deref().map(|version| self.share(version)),
+            version: connect
+                .version
+                .as_deref()
+                .map(|version| self.share(version)),
         };
         if self.conn(key).is_some_and(|conn| conn.meta.is_some()) {
             self.start_afresh(key);
         }
         let first_ping = self.broker.config.ping_interval.min(FIRST_PING);
         let jitter = first_ping.mul_f64(self.rng.f64() * 0.2);
-        let Some(conn) = self.conn_mut(key) else { return };
+        let Some(conn) = self.conn_mut(key) else {
+            return;
+        };
         conn.options = options;
         conn.phase = Phase::Active;
         conn.deadline = None;
         conn.meta = Some(Box::new(meta));
         conn.keep_alive.at = Stamp::of(now + first_ping + jitter);
         let me = conn.me;
-        self.broker.table.with(me, |shared| shared.headers = options.headers);
+        self.broker
+            .table
+            .with(me, |shared| shared.headers = options.headers);
         self.schedule(key);
         self.acknowledge(key);
     }
@@ -164,7 +186,9 @@ impl ShardCore {
     }
 
     fn handle_sub(&mut self, key: Key, subject: &[u8], queue: Option<&[u8]>, sid: &[u8]) {
-        let Some((me, account)) = self.conn(key).map(|conn| (conn.me, conn.account)) else { return };
+        let Some((me, account)) = self.conn(key).map(|conn| (conn.me, conn.account)) else {
+            return;
+        };
         if !is_valid_subscription(subject) {
             return self.append(key, 32, |out| put_err(out, "Invalid Subject"));
         }
@@ -189,15 +213,26 @@ impl ShardCore {
         });
         match place {
             Some(Place::Free(sid)) => {
-                let member = Member { slot: me.slot, generation: me.generation, sid };
+                let member = Member {
+                    slot: me.slot,
+                    generation: me.generation,
+                    sid,
+                };
                 let sublist = &self.broker.account(account).sublist;
                 let interest = sublist.insert(subject, queue, member);
-                let sub = Sub { sid, interest, delivered: 0, max: 0 };
+                let sub = Sub {
+                    sid,
+                    interest,
+                    delivered: 0,
+                    max: 0,
+                };
                 self.broker.table.with(me, |shared| shared.subs.insert(sub));
                 self.acknowledge(key);
             }
             Some(Place::TooMany) => {
-                self.append(key, 48, |out| put_err(out, "maximum subscriptions exceeded"));
+                self.append(key, 48, |out| {
+                    put_err(out, "maximum subscriptions exceeded")
+                });
             }
             Some(Place::Taken) => self.acknowledge(key),
             None => {}
@@ -205,7 +240,9 @@ impl ShardCore {
     }
 
     fn handle_unsub(&mut self, key: Key, sid: &[u8], max: Option<u64>) {
-        let Some((me, account)) = self.conn(key).map(|conn| (conn.me, conn.account)) else { return };
+        let Some((me, account)) = self.conn(key).map(|conn| (conn.me, conn.account)) else {
+            return;
+        };
         let removed = self.broker.table.with(me, |shared| {
             let number = find_sid(shared, sid)?;
             let sub = shared.subs.get_mut(number)?;
@@ -224,7 +261,9 @@ impl ShardCore {
     }
 
     fn handle_ping(&mut self, key: Key) {
-        let Some(conn) = self.conn_mut(key) else { return };
+        let Some(conn) = self.conn_mut(key) else {
+            return;
+        };
         // A PING before CONNECT says nothing of what the client understands.
         let first = conn.meta.is_some() && !std::mem::replace(&mut conn.greeted, true);
         let tells_info = first && conn.options.async_info;
@@ -244,7 +283,9 @@ impl ShardCore {
     }
 
     fn handle_pong(&mut self, key: Key, now: Duration) {
-        let Some(conn) = self.conn_mut(key) else { return };
+        let Some(conn) = self.conn_mut(key) else {
+            return;
+        };
         conn.keep_alive.unanswered = 0;
         if let Some(sent) = conn.keep_alive.sent.take() {
             let micros = now.saturating_sub(sent.time()).as_micros();
@@ -261,13 +302,22 @@ impl ShardCore {
 
     /// Takes a subscription that is no longer in its connection's table out of the sublist.
     pub(super) fn withdraw(&self, account: AccountId, me: ConnRef, sub: &Sub) {
-        let member = Member { slot: me.slot, generation: me.generation, sid: sub.sid };
-        self.broker.account(account).sublist.remove(&sub.interest, member);
+        let member = Member {
+            slot: me.slot,
+            generation: me.generation,
+            sid: sub.sid,
+        };
+        self.broker
+            .account(account)
+            .sublist
+            .remove(&sub.interest, member);
     }
 
     /// Removes what has had its last message, before anything later can be seen by the client.
     pub(super) fn remove_exhausted(&self, key: Key) {
-        let Some((me, account)) = self.conn(key).map(|conn| (conn.me, conn.account)) else { return };
+        let Some((me, account)) = self.conn(key).map(|conn| (conn.me, conn.account)) else {
+            return;
+        };
         let gone = self.broker.table.with(me, |shared| {
             std::mem::take(&mut shared.exhausted).then(|| shared.subs.take_exhausted())
         });
@@ -278,7 +328,9 @@ impl ShardCore {
 
     /// Appends to the connection's own outbound; a peer that makes us answer faster than it reads is cut like any other.
     pub(super) fn append(&mut self, key: Key, size: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let Some(me) = self.conn(key).map(|conn| conn.me) else { return };
+        let Some(me) = self.conn(key).map(|conn| conn.me) else {
+            return;
+        };
         let pending_max = self.broker.config.pending_max;
         let newly_dirty = self.broker.table.with(me, |shared| {
             if matches!(shared.life, Life::Cut) {
@@ -296,8 +348,30 @@ impl ShardCore {
     }
 
     pub(super) fn subscriptions(&self, conn: &Conn) -> SubTable {
-        let taken = self.broker.table.with(conn.me, |shared| std::mem::take(&mut shared.subs));
+        let taken = self
+            .broker
+            .table
+            .with(conn.me, |shared| std::mem::take(&mut shared.subs));
         taken.unwrap_or_default()
+    }
+}
+
+/// What stands where a further `CONNECT` is silent. Credentials are not kept, so they must be shown again.
+fn said_before(conn: &Conn) -> Connect {
+    let options = conn.options;
+    let meta = conn.meta.as_deref();
+    let text = |of: fn(&ClientMeta) -> Option<&str>| meta.and_then(of).map(Into::into);
+    Connect {
+        verbose: options.verbose,
+        pedantic: options.pedantic,
+        echo: options.echo,
+        headers: options.headers,
+        no_responders: options.no_responders,
+        protocol: i64::from(options.async_info),
+        name: text(|meta| meta.name.as_deref()),
+        lang: text(|meta| meta.lang.as_deref()),
+        version: text(|meta| meta.version.as_deref()),
+        ..Connect::default()
     }
 }
 
@@ -325,6 +399,9 @@ fn find_sid(shared: &Shared, sid: &[u8]) -> Option<u64> {
 fn same(given: Option<&str>, wanted: &str) -> bool {
     let given = given.unwrap_or_default().as_bytes();
     let wanted = wanted.as_bytes();
-    let differing = given.iter().zip(wanted).fold(0, |bits, (a, b)| bits | (a ^ b));
+    let differing = given
+        .iter()
+        .zip(wanted)
+        .fold(0, |bits, (a, b)| bits | (a ^ b));
     given.len() == wanted.len() && differing == 0
 }

@@ -20,9 +20,14 @@ const FAREWELL: Duration = Duration::from_secs(2);
 impl ShardCore {
     /// Ends a connection. Called again, it no longer waits for the flush.
     pub fn close(&mut self, key: Key, reason: CloseReason, now: Duration) {
-        let Some(conn) = self.conn_mut(key) else { return };
+        let Some(conn) = self.conn_mut(key) else {
+            return;
+        };
         if let Phase::Closing { reason, .. } = conn.phase {
-            conn.phase = Phase::Closing { reason, abandon: true };
+            conn.phase = Phase::Closing {
+                reason,
+                abandon: true,
+            };
             conn.deadline = None;
             return self.dirty.push_back(key);
         }
@@ -67,7 +72,11 @@ impl ShardCore {
     /// Ends every connection, because the broker stops.
     pub fn close_all(&mut self, now: Duration) {
         let live = self.conns.iter().map(|conn| conn.me);
-        let keys: Vec<Key> = live.collect::<Vec<_>>().into_iter().filter_map(|me| self.key_of(me)).collect();
+        let keys: Vec<Key> = live
+            .collect::<Vec<_>>()
+            .into_iter()
+            .filter_map(|me| self.key_of(me))
+            .collect();
         for key in keys {
             self.close(key, CloseReason::ServerShutdown, now);
         }

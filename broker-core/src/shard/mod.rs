@@ -110,7 +110,11 @@ impl ShardCore {
         Self {
             id,
             conns: ChunkSlab::new(),
-            caches: broker.accounts().iter().map(|_| MatchCache::new(CACHE_SUBJECTS, seed)).collect(),
+            caches: broker
+                .accounts()
+                .iter()
+                .map(|_| MatchCache::new(CACHE_SUBJECTS, seed))
+                .collect(),
             counters: Counters::default(),
             rng: fastrand::Rng::with_seed(seed),
             deliveries_left,
@@ -158,12 +162,16 @@ impl ShardCore {
             me.map(|me| (cid, me))
         });
         let Some((cid, me)) = opened else {
-            return Accepted::Refused { farewell: self.refuse(peer) };
+            return Accepted::Refused {
+                farewell: self.refuse(peer),
+            };
         };
         let config = &self.broker.config;
         let (phase, deadline) = match config.tls {
             TlsOffer::Off => self.phase_after_tls(now),
-            TlsOffer::Server | TlsOffer::Mutual => (Phase::AwaitTls, Some(now + config.tls_timeout)),
+            TlsOffer::Server | TlsOffer::Mutual => {
+                (Phase::AwaitTls, Some(now + config.tls_timeout))
+            }
         };
         let conn = Conn {
             me,
@@ -194,7 +202,10 @@ impl ShardCore {
         let mut greeting = Vec::with_capacity(512);
         put_info(&mut greeting, &self.info(cid.0, peer));
         let index = self.conns.insert(conn);
-        let key = Key { index, generation: me.generation };
+        let key = Key {
+            index,
+            generation: me.generation,
+        };
         self.counters.connections += 1;
         self.counters.connections_total += 1;
         self.schedule(key);
@@ -206,7 +217,12 @@ impl ShardCore {
         self.counters.connections_refused += 1;
         let mut farewell = Vec::with_capacity(512);
         put_info(&mut farewell, &self.info(0, peer));
-        put_err(&mut farewell, CloseReason::ConnectionsExceeded.err_text().unwrap_or_default());
+        put_err(
+            &mut farewell,
+            CloseReason::ConnectionsExceeded
+                .err_text()
+                .unwrap_or_default(),
+        );
         farewell
     }
 
@@ -224,7 +240,9 @@ impl ShardCore {
 
     /// Takes bytes that arrived on a connection, after TLS.
     pub fn handle_bytes(&mut self, key: Key, bytes: &[u8], now: Duration) {
-        let Some(conn) = self.conn_mut(key).filter(|conn| !conn.is_closing()) else { return };
+        let Some(conn) = self.conn_mut(key).filter(|conn| !conn.is_closing()) else {
+            return;
+        };
         conn.last_activity = Stamp::of(now);
         if conn.partial.is_empty() && conn.parked.is_none() {
             let used = self.process(key, bytes, now);
@@ -251,8 +269,12 @@ impl ShardCore {
             if self.deliveries_left == 0 || self.dirty.len() > DIRTY_MAX {
                 return;
             }
-            let Some(key) = self.ready.pop_front() else { return };
-            let Some(conn) = self.conn_mut(key).filter(|conn| !conn.is_closing()) else { continue };
+            let Some(key) = self.ready.pop_front() else {
+                return;
+            };
+            let Some(conn) = self.conn_mut(key).filter(|conn| !conn.is_closing()) else {
+                continue;
+            };
             match conn.parked.as_deref() {
                 Some(Parked::Budget) => conn.parked = None,
                 Some(Parked::Fanout(_)) => {}
@@ -331,7 +353,9 @@ impl ShardCore {
     fn process(&mut self, key: Key, buf: &[u8], now: Duration) -> usize {
         let mut used = 0;
         loop {
-            let Some(conn) = self.conn(key) else { return buf.len() };
+            let Some(conn) = self.conn(key) else {
+                return buf.len();
+            };
             // A publish that was held is counted and acknowledged already; without budget it parks as a fan-out that has not begun.
             let was_held = matches!(conn.parked.as_deref(), Some(Parked::Held { .. }));
             if self.deliveries_left == 0 && !was_held {
@@ -341,6 +365,15 @@ impl ShardCore {
             }
             let limits = self.limits(conn);
             let rest = buf.get(used..).unwrap_or_default();
+            // Of a stranger nothing but CONNECT is read, not even to its line end.
+            if conn.phase == Phase::AwaitConnect
+                && rest
+                    .first()
+                    .is_some_and(|first| !first.eq_ignore_ascii_case(&b'c'))
+            {
+                self.close(key, CloseReason::AuthenticationFailure, now);
+                return buf.len();
+            }
             match next_client_op(rest, &limits) {
                 Ok(Step::Op { op, len }) => match self.handle_op(key, op, &rest[..len], now) {
                     Flow::Next => used += len,
@@ -350,14 +383,7 @@ impl ShardCore {
                 },
                 Ok(Step::Incomplete { .. }) => return used,
                 Err(error) => {
-                    let unauthenticated = conn.phase == Phase::AwaitConnect;
-                    let reason = CloseReason::from(error);
-                    let told = if unauthenticated && reason == CloseReason::PayloadTooLarge {
-                        CloseReason::AuthenticationFailure
-                    } else {
-                        reason
-                    };
-                    self.close(key, told, now);
+                    self.close(key, CloseReason::from(error), now);
                     return buf.len();
                 }
             }
@@ -365,7 +391,9 @@ impl ShardCore {
     }
 
     fn process_partial(&mut self, key: Key, now: Duration) {
-        let Some(conn) = self.conn_mut(key) else { return };
+        let Some(conn) = self.conn_mut(key) else {
+            return;
+        };
         let mut partial = std::mem::take(&mut conn.partial);
         let used = self.process(key, &partial, now);
         if let Some(conn) = self.conn_mut(key)
@@ -376,11 +404,12 @@ impl ShardCore {
         }
     }
 
-    /// Until credentials were shown no payload is waited for, so little is kept for a stranger.
     fn limits(&self, conn: &Conn) -> Limits {
         let limits = self.broker.config.limits;
-        let payload_max = if conn.phase == Phase::AwaitConnect { 0 } else { limits.payload_max };
-        Limits { headers: limits.headers && conn.options.headers, payload_max, ..limits }
+        Limits {
+            headers: limits.headers && conn.options.headers,
+            ..limits
+        }
     }
 
     fn info(&self, cid: u64, peer: SocketAddr) -> Info {
@@ -396,16 +425,24 @@ impl ShardCore {
     }
 
     fn conn(&self, key: Key) -> Option<&Conn> {
-        self.conns.get(key.index).filter(|conn| conn.me.generation == key.generation)
+        self.conns
+            .get(key.index)
+            .filter(|conn| conn.me.generation == key.generation)
     }
 
     fn conn_mut(&mut self, key: Key) -> Option<&mut Conn> {
-        self.conns.get_mut(key.index).filter(|conn| conn.me.generation == key.generation)
+        self.conns
+            .get_mut(key.index)
+            .filter(|conn| conn.me.generation == key.generation)
     }
 
     fn key_of(&self, conn: ConnRef) -> Option<Key> {
-        let key = self.broker.table.with(conn, |shared| (shared.owner, shared.key()));
-        key.filter(|(owner, _)| *owner == self.id.0).map(|(_, key)| key)
+        let key = self
+            .broker
+            .table
+            .with(conn, |shared| (shared.owner, shared.key()));
+        key.filter(|(owner, _)| *owner == self.id.0)
+            .map(|(_, key)| key)
     }
 
     /// Who wants `subject` in an account.

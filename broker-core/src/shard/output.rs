@@ -33,7 +33,9 @@ impl ShardCore {
 
     /// Moves what waits for a connection to the end of `into`.
     pub fn take_output(&mut self, key: Key, into: &mut VecDeque<Segment>, now: Duration) -> Flush {
-        let Some(conn) = self.conn(key) else { return Flush::Nothing };
+        let Some(conn) = self.conn(key) else {
+            return Flush::Nothing;
+        };
         let me = conn.me;
         self.remove_exhausted(key);
         let cut = self.broker.table.with(me, |shared| {
@@ -55,12 +57,18 @@ impl ShardCore {
     /// The socket took so many of the connection's bytes, counted before TLS.
     pub fn handle_written(&mut self, key: Key, bytes: u64) {
         let release_below = self.broker.config.release_below();
-        let Some(conn) = self.conn_mut(key) else { return };
+        let Some(conn) = self.conn_mut(key) else {
+            return;
+        };
         conn.blocked_since = None;
         let me = conn.me;
         let released = self.broker.table.with(me, |shared| {
             shared.owed = shared.owed.saturating_sub(bytes);
-            if shared.owed < release_below { shared.held.take() } else { None }
+            if shared.owed < release_below {
+                shared.held.take()
+            } else {
+                None
+            }
         });
         if let Some(held) = released.flatten() {
             self.release(&held.publishers);
@@ -87,7 +95,9 @@ impl ShardCore {
     }
 
     pub(super) fn end_stall(&mut self, key: Key, now: Duration) {
-        let Some(conn) = self.conn_mut(key) else { return };
+        let Some(conn) = self.conn_mut(key) else {
+            return;
+        };
         if matches!(conn.parked.as_deref(), Some(Parked::Stalled { until }) if *until <= now) {
             conn.parked = None;
             self.process_partial(key, now);
@@ -98,7 +108,9 @@ impl ShardCore {
     /// Asks for a timer if the connection's next due moment is earlier than those asked for.
     pub(super) fn schedule(&mut self, key: Key) {
         let write_deadline = self.broker.config.write_deadline;
-        let Some(conn) = self.conn_mut(key) else { return };
+        let Some(conn) = self.conn_mut(key) else {
+            return;
+        };
         let due = Conn::next_due(conn, write_deadline);
         if conn.timer.is_none_or(|timer| due < timer.time()) {
             conn.timer = Some(Stamp::of(due));

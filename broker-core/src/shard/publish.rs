@@ -67,7 +67,9 @@ impl ShardCore {
         ended: &[u8],
         now: Duration,
     ) -> Flow {
-        let Some(conn) = self.conn_mut(key) else { return Flow::Closed };
+        let Some(conn) = self.conn_mut(key) else {
+            return Flow::Closed;
+        };
         let (me, echo, account) = (conn.me, conn.options.echo, conn.account);
         let mut fanout = match conn.parked.take().map(|parked| *parked) {
             Some(Parked::Fanout(fanout)) => fanout,
@@ -75,6 +77,11 @@ impl ShardCore {
             Some(Parked::Held { .. }) => self.start_fanout(account, subject, ended),
             Some(Parked::Stalled { .. } | Parked::Budget) | None => {
                 self.count_publish(key, subject, ended.len() - 2);
+                if let Some(text) = refusal(subject, reply) {
+                    self.append(key, text.len() + 16, |out| put_err(out, &text));
+                    return Flow::Next;
+                }
+                self.acknowledge(key);
                 self.start_fanout(account, subject, ended)
             }
         };
@@ -116,13 +123,14 @@ impl ShardCore {
     fn count_publish(&mut self, key: Key, subject: &[u8], size: usize) {
         self.counters.in_msgs += 1;
         self.counters.in_bytes += size as u64;
-        let Some(conn) = self.conn_mut(key) else { return };
+        let Some(conn) = self.conn_mut(key) else {
+            return;
+        };
         conn.in_msgs += 1;
         conn.in_bytes += size as u64;
         if conn.options.pedantic && !is_valid_publish(subject) {
             self.append(key, 40, |out| put_err(out, "Invalid Publish Subject"));
         }
-        self.acknowledge(key);
     }
 
     fn start_fanout(&mut self, account: AccountId, subject: &[u8], ended: &[u8]) -> Fanout {
@@ -150,8 +158,10 @@ impl ShardCore {
                     }
                     Delivery::Skipped | Delivery::Lost => {}
                     Delivery::Full => {
-                        let receiver =
-                            ConnRef { slot: member.slot, generation: member.generation };
+                        let receiver = ConnRef {
+                            slot: member.slot,
+                            generation: member.generation,
+                        };
                         return Progress::HeldBy(receiver);
                     }
                 }
@@ -193,7 +203,10 @@ impl ShardCore {
             }
             if let Some(member) = full {
                 if single {
-                    let receiver = ConnRef { slot: member.slot, generation: member.generation };
+                    let receiver = ConnRef {
+                        slot: member.slot,
+                        generation: member.generation,
+                    };
                     return Progress::HeldBy(receiver);
                 }
                 if let Delivery::Done { .. } = self.deliver(message, member, false) {
@@ -207,11 +220,16 @@ impl ShardCore {
     }
 
     fn deliver(&mut self, message: &Message<'_>, member: Member, hold: bool) -> Delivery {
-        let conn = ConnRef { slot: member.slot, generation: member.generation };
+        let conn = ConnRef {
+            slot: member.slot,
+            generation: member.generation,
+        };
         if conn == message.publisher && !message.echo {
             return Delivery::Skipped;
         }
-        let Some(slot) = self.broker.table.slot(member.slot) else { return Delivery::Skipped };
+        let Some(slot) = self.broker.table.slot(member.slot) else {
+            return Delivery::Skipped;
+        };
         let mut shared = slot.lock();
         if shared.generation != member.generation || shared.life != Life::Open {
             return Delivery::Skipped;
@@ -274,19 +292,28 @@ impl ShardCore {
 
     /// Tells the publisher that nobody listens, if it wants to know and listens for replies itself.
     fn tell_no_responders(&mut self, key: Key, subject: &[u8], reply: &[u8]) {
-        let Some(conn) = self.conn(key).filter(|conn| conn.options.no_responders) else { return };
+        let Some(conn) = self.conn(key).filter(|conn| conn.options.no_responders) else {
+            return;
+        };
         let (me, account) = (conn.me, conn.account);
         let replies = self.matches(account, reply);
-        let Some(member) = replies.contains_slot(me.slot, me.generation) else { return };
+        let Some(member) = replies.contains_slot(me.slot, me.generation) else {
+            return;
+        };
         let mut sid = Vec::new();
         let live = self.broker.table.with(me, |shared| {
             put_sid(shared.names.as_deref(), &mut sid, member.sid);
-            shared.subs.get_mut(member.sid).is_some_and(|sub| !sub.is_exhausted())
+            shared
+                .subs
+                .get_mut(member.sid)
+                .is_some_and(|sub| !sub.is_exhausted())
         });
         if live == Some(true) {
             self.counters.no_responders += 1;
             let size = 96 + reply.len() + subject.len();
-            self.append(key, size, |out| put_no_responders(out, reply, &sid, subject));
+            self.append(key, size, |out| {
+                put_no_responders(out, reply, &sid, subject)
+            });
         }
     }
 
@@ -314,8 +341,12 @@ impl ShardCore {
 
     /// The receiver for which a publisher was held has room, or is gone.
     pub(super) fn release_held(&mut self, key: Key, now: Duration) {
-        let Some(conn) = self.conn_mut(key) else { return };
-        let Some(Parked::Held { since }) = conn.parked.as_deref() else { return };
+        let Some(conn) = self.conn_mut(key) else {
+            return;
+        };
+        let Some(Parked::Held { since }) = conn.parked.as_deref() else {
+            return;
+        };
         let held = now.saturating_sub(*since);
         self.counters.held_us += u64::try_from(held.as_micros()).unwrap_or(u64::MAX);
         self.process_partial(key, now);
@@ -327,6 +358,32 @@ impl ShardCore {
             conn.parked = Some(Box::new(parked));
         }
     }
+}
+
+/// Subjects that no client may publish to: replies through gateways, and the log of replicas.
+const RESERVED_SUBJECTS: [&[u8]; 2] = [b"_GR_.", b"$NRG."];
+
+/// Replies that no client may ask for: those of gateways, of services, and acknowledgements of streams.
+const RESERVED_REPLIES: [&[u8]; 3] = [b"_GR_.", b"_R_.", b"$JS.ACK."];
+
+/// Why a client may not publish this, if it may not.
+fn refusal(subject: &[u8], reply: Option<&[u8]>) -> Option<String> {
+    // One comparison of a byte decides for nearly every message.
+    let reserved = |name: &[u8], prefixes: &[&[u8]]| {
+        matches!(name.first(), Some(b'_' | b'$'))
+            && prefixes.iter().any(|prefix| name.starts_with(prefix))
+    };
+    if reserved(subject, &RESERVED_SUBJECTS) {
+        let subject = String::from_utf8_lossy(subject);
+        return Some(format!(
+            "Permissions Violation for Publish to \"{subject}\""
+        ));
+    }
+    let reply = reply.filter(|reply| reserved(reply, &RESERVED_REPLIES))?;
+    let reply = String::from_utf8_lossy(reply);
+    Some(format!(
+        "Permissions Violation for Publish with Reply of \"{reply}\""
+    ))
 }
 
 /// Appends the message to a receiver that is open, under its lock.
@@ -344,12 +401,19 @@ fn append_message(shared: &mut Shared, message: &Message<'_>, sid: u64, hold: bo
     sub.delivered += 1;
     shared.exhausted |= sub.is_exhausted();
     let with_headers = shared.headers && message.headers_len > 0;
-    let (head, skip) =
-        if with_headers { (message.with_headers, 0) } else { (message.plain, message.headers_len) };
+    let (head, skip) = if with_headers {
+        (message.with_headers, 0)
+    } else {
+        (message.plain, message.headers_len)
+    };
     let body = &message.ended[skip..];
     // A sid written as a number has 19 digits at most; a named one makes the tail grow once more.
     let head_room = head.before().len() + 19 + head.after().len();
-    let copied = if message.shared.is_some() { 0 } else { body.len() };
+    let copied = if message.shared.is_some() {
+        0
+    } else {
+        body.len()
+    };
     let tail = shared.out.tail(head_room + copied);
     let before = tail.len();
     tail.extend_from_slice(head.before());
@@ -367,7 +431,9 @@ fn append_message(shared: &mut Shared, message: &Message<'_>, sid: u64, hold: bo
     }
     shared.out_msgs += 1;
     shared.out_bytes += (body.len() - 2) as u64;
-    Delivery::Done { behind: shared.owed > message.hold_above }
+    Delivery::Done {
+        behind: shared.owed > message.hold_above,
+    }
 }
 
 fn put_sid(names: Option<&SidNames>, out: &mut Vec<u8>, sid: u64) {

@@ -149,7 +149,10 @@ impl ShardCore {
             last_activity: conn.last_activity.time(),
             stopped: None,
             reason: None,
-            rtt: conn.keep_alive.rtt.map(|(_, micros)| Duration::from_micros(micros.into())),
+            rtt: conn
+                .keep_alive
+                .rtt
+                .map(|(_, micros)| Duration::from_micros(micros.into())),
             pending_bytes: shared.owed,
             in_msgs: conn.in_msgs,
             out_msgs: shared.out_msgs,

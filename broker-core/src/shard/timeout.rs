@@ -20,19 +20,26 @@ impl ShardCore {
     /// A timer of this connection fired; it may be an old one, with nothing due.
     pub fn handle_timeout(&mut self, key: Key, now: Duration) {
         let write_deadline = self.broker.config.write_deadline;
-        let Some(conn) = self.conn_mut(key) else { return };
+        let Some(conn) = self.conn_mut(key) else {
+            return;
+        };
         if conn.timer.is_some_and(|timer| timer.time() > now) {
             return;
         }
         conn.timer = None;
-        let late = conn.blocked_since.is_some_and(|since| since.time() + write_deadline <= now);
+        let late = conn
+            .blocked_since
+            .is_some_and(|since| since.time() + write_deadline <= now);
         if let Some(reason) = overdue(conn, now) {
             self.close(key, reason, now);
         } else if late && !conn.is_closing() {
             self.close(key, CloseReason::SlowConsumerWriteDeadline, now);
         } else {
             self.end_stall(key, now);
-            if self.conn(key).is_some_and(|conn| conn.keep_alive.at.time() <= now) {
+            if self
+                .conn(key)
+                .is_some_and(|conn| conn.keep_alive.at.time() <= now)
+            {
                 self.keep_alive(key, now);
             }
         }
@@ -40,9 +47,13 @@ impl ShardCore {
     }
 
     fn keep_alive(&mut self, key: Key, now: Duration) {
-        let (interval, unanswered_max) =
-            (self.broker.config.ping_interval, self.broker.config.pings_out_max);
-        let Some(conn) = self.conn_mut(key) else { return };
+        let (interval, unanswered_max) = (
+            self.broker.config.ping_interval,
+            self.broker.config.pings_out_max,
+        );
+        let Some(conn) = self.conn_mut(key) else {
+            return;
+        };
         conn.keep_alive.at = Stamp::of(now + interval);
         if matches!(conn.phase, Phase::AwaitTls | Phase::Closing { .. }) {
             return;
@@ -54,7 +65,10 @@ impl ShardCore {
             return;
         }
         let since = |at: Stamp| now.saturating_sub(at.time());
-        let fresh_rtt = conn.keep_alive.rtt.is_some_and(|(taken, _)| since(taken) < RTT_AGE_MAX);
+        let fresh_rtt = conn
+            .keep_alive
+            .rtt
+            .is_some_and(|(taken, _)| since(taken) < RTT_AGE_MAX);
         if fresh_rtt && since(conn.last_activity) < interval {
             return;
         }

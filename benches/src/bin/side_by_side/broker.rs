@@ -41,7 +41,13 @@ impl BrokerProcess {
         let mut command = match kind {
             Kind::Muster { path, shards } => {
                 let mut command = Command::new(path);
-                command.args(["broker", "--shards", &shards.to_string(), "--max-connections", "10000"]);
+                command.args([
+                    "broker",
+                    "--shards",
+                    &shards.to_string(),
+                    "--max-connections",
+                    "10000",
+                ]);
                 command
             }
             Kind::NatsServer { path } => Command::new(path),
@@ -52,13 +58,22 @@ impl BrokerProcess {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()?;
-        let stderr = child.stderr.take().ok_or_else(|| io::Error::other("the broker has no stderr"))?;
+        let stderr = child
+            .stderr
+            .take()
+            .ok_or_else(|| io::Error::other("the broker has no stderr"))?;
         let mut lines = BufReader::new(stderr).lines();
-        let ready = lines.by_ref().any(|line| line.is_ok_and(|line| line.contains("Server is ready")));
+        let ready = lines
+            .by_ref()
+            .any(|line| line.is_ok_and(|line| line.contains("Server is ready")));
         // The pipe is read to its end, so that the broker never waits for us.
         std::thread::spawn(move || lines.for_each(drop));
         let process = Self { child, address };
-        if ready { Ok(process) } else { Err(io::Error::other("the broker did not start")) }
+        if ready {
+            Ok(process)
+        } else {
+            Err(io::Error::other("the broker did not start"))
+        }
     }
 
     pub(crate) fn cpu(&self) -> io::Result<Duration> {

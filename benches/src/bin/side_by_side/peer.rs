@@ -43,7 +43,13 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(role: Role, number: usize, size: usize, config: Arc<ClientConfig>, now: Duration) -> Self {
+    pub(crate) fn new(
+        role: Role,
+        number: usize,
+        size: usize,
+        config: Arc<ClientConfig>,
+        now: Duration,
+    ) -> Self {
         let mut client = ClientCore::new(config, None, number as u64, now);
         let inbox = format!("_INBOX.{number}");
         match role {
@@ -53,13 +59,21 @@ impl Peer {
             Role::Publisher => client.subscribe(b"nothing", None),
         };
         client.flush();
-        Self { client, role, inbox, payload: vec![b'x'; size], sent: None }
+        Self {
+            client,
+            role,
+            inbox,
+            payload: vec![b'x'; size],
+            sent: None,
+        }
     }
 
     pub(crate) fn request(&mut self) {
         self.sent = Some(Instant::now());
         // A refused publish shows as a run that does not end.
-        let _ = self.client.publish(b"service", Some(self.inbox.as_bytes()), &self.payload);
+        let _ = self
+            .client
+            .publish(b"service", Some(self.inbox.as_bytes()), &self.payload);
     }
 
     /// Publishes to all subscribers, as far as the connection takes it.
@@ -84,7 +98,9 @@ impl EventSink for Sink<'_> {
     fn message(&mut self, message: Message<'_>) {
         self.tally.received += 1;
         if let (Role::Responder, Some(reply)) = (self.role, message.reply) {
-            self.tally.answers.push((reply.to_vec(), message.payload.to_vec()));
+            self.tally
+                .answers
+                .push((reply.to_vec(), message.payload.to_vec()));
         }
     }
 
@@ -102,15 +118,29 @@ impl Endpoint for Peer {
         &mut self.client
     }
 
-    fn handle_bytes(&mut self, bytes: &[u8], at: Moment, tally: &mut Tally) -> Result<(), ProtocolError> {
+    fn handle_bytes(
+        &mut self,
+        bytes: &[u8],
+        at: Moment,
+        tally: &mut Tally,
+    ) -> Result<(), ProtocolError> {
         let before = tally.received;
         let role = self.role;
-        let result = self.client.handle_bytes(bytes, at.now, &mut Sink { tally: &mut *tally, role });
+        let result = self.client.handle_bytes(
+            bytes,
+            at.now,
+            &mut Sink {
+                tally: &mut *tally,
+                role,
+            },
+        );
         for (reply, payload) in tally.answers.drain(..) {
             let _ = self.client.publish(&reply, None, &payload);
         }
         if role == Role::Requester && tally.received > before {
-            tally.round_trips.extend(self.sent.take().map(|sent| sent.elapsed()));
+            tally
+                .round_trips
+                .extend(self.sent.take().map(|sent| sent.elapsed()));
             if tally.requests_left > 0 {
                 tally.requests_left -= 1;
                 self.request();
@@ -120,15 +150,33 @@ impl Endpoint for Peer {
     }
 
     fn handle_timeout(&mut self, at: Moment, tally: &mut Tally) {
-        self.client.handle_timeout(at.now, &mut Sink { tally, role: self.role });
+        self.client.handle_timeout(
+            at.now,
+            &mut Sink {
+                tally,
+                role: self.role,
+            },
+        );
     }
 
     fn handle_connect_failed(&mut self, at: Moment, tally: &mut Tally) {
-        self.client.handle_connect_failed(at.now, &mut Sink { tally, role: self.role });
+        self.client.handle_connect_failed(
+            at.now,
+            &mut Sink {
+                tally,
+                role: self.role,
+            },
+        );
     }
 
     fn handle_disconnected(&mut self, at: Moment, tally: &mut Tally) {
-        self.client.handle_disconnected(at.now, &mut Sink { tally, role: self.role });
+        self.client.handle_disconnected(
+            at.now,
+            &mut Sink {
+                tally,
+                role: self.role,
+            },
+        );
     }
 
     fn next_timeout(&mut self) -> Option<Duration> {

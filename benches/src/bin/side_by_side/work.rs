@@ -24,7 +24,11 @@ pub(crate) enum Work {
     /// So many requesters, one after the other each, and one responder.
     Requests { requesters: usize, count: u64 },
     /// One publisher, so many subscribers, messages of a size.
-    Feed { subscribers: usize, size: usize, count: u64 },
+    Feed {
+        subscribers: usize,
+        size: usize,
+        count: u64,
+    },
 }
 
 /// What came of one run.
@@ -38,11 +42,29 @@ pub(crate) struct Outcome {
 impl Work {
     pub(crate) fn all() -> [Self; 5] {
         [
-            Self::Requests { requesters: 1, count: 10_000 },
-            Self::Requests { requesters: 32, count: 60_000 },
-            Self::Feed { subscribers: 1, size: 16, count: 1_000_000 },
-            Self::Feed { subscribers: 1, size: 1024, count: 300_000 },
-            Self::Feed { subscribers: 200, size: 128, count: 5_000 },
+            Self::Requests {
+                requesters: 1,
+                count: 10_000,
+            },
+            Self::Requests {
+                requesters: 32,
+                count: 60_000,
+            },
+            Self::Feed {
+                subscribers: 1,
+                size: 16,
+                count: 1_000_000,
+            },
+            Self::Feed {
+                subscribers: 1,
+                size: 1024,
+                count: 300_000,
+            },
+            Self::Feed {
+                subscribers: 200,
+                size: 128,
+                count: 5_000,
+            },
         ]
     }
 
@@ -72,8 +94,12 @@ impl Work {
 impl fmt::Display for Work {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Requests { requesters, .. } => write!(formatter, "request/reply, {requesters} requesters"),
-            Self::Feed { subscribers, size, .. } => write!(formatter, "1→{subscribers}, {size} B"),
+            Self::Requests { requesters, .. } => {
+                write!(formatter, "request/reply, {requesters} requesters")
+            }
+            Self::Feed {
+                subscribers, size, ..
+            } => write!(formatter, "1→{subscribers}, {size} B"),
         }
     }
 }
@@ -94,13 +120,17 @@ pub(crate) fn measure(work: Work, broker: &BrokerProcess) -> io::Result<Outcome>
     let begun = Instant::now();
     let messages = match work {
         Work::Requests { requesters, count } => requests(&mut driver, requesters, count)?,
-        Work::Feed { subscribers, count, .. } => feed(&mut driver, subscribers, count)?,
+        Work::Feed {
+            subscribers, count, ..
+        } => feed(&mut driver, subscribers, count)?,
     };
     let took = begun.elapsed();
     let cpu = broker.cpu()?.saturating_sub(cpu);
     let round_trips = &mut driver.shared().round_trips;
     round_trips.sort_unstable();
-    let p50 = round_trips.get(round_trips.len() / 2).map(|p50| p50.as_secs_f64() * 1e6);
+    let p50 = round_trips
+        .get(round_trips.len() / 2)
+        .map(|p50| p50.as_secs_f64() * 1e6);
     Ok(Outcome {
         messages_a_second: messages as f64 / took.as_secs_f64(),
         round_trip_us: p50,
@@ -139,7 +169,10 @@ fn run_until(driver: &mut Driver<Peer>, done: impl Fn(&Tally) -> bool) -> io::Re
     while !done(driver.shared()) {
         driver.turn(Duration::from_millis(50))?;
         if Instant::now() > give_up {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "the work did not end"));
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the work did not end",
+            ));
         }
     }
     Ok(())
