@@ -17,6 +17,8 @@ struct RoundReport {
     expected: usize,
     received: usize,
     ms: f64,
+    #[serde(skip)]
+    micros: u64,
     #[serde(skip_serializing_if = "is_zero")]
     doubled: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -218,7 +220,7 @@ impl Report {
         let mut histogram: Histogram<u64> = Histogram::new(3).expect("three digits are allowed");
         for round in &self.rounds {
             // An auto-resizing histogram takes every value.
-            let _ = histogram.record((round.ms * 1000.0) as u64);
+            let _ = histogram.record(round.micros);
         }
         let ms = |micros: u64| micros as f64 / 1000.0;
         format!(
@@ -237,6 +239,7 @@ fn round_report(round: &Round) -> RoundReport {
         expected: round.expected,
         received: round.received,
         ms: (round.took.as_secs_f64() * 1e6).round() / 1e3,
+        micros: u64::try_from(round.took.as_micros()).unwrap_or(u64::MAX),
         doubled: round.doubled,
         missing: round.missing.clone(),
     }

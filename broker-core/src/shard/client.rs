@@ -231,7 +231,7 @@ impl ShardCore {
             }
             Some(Place::TooMany) => {
                 self.append(key, 48, |out| {
-                    put_err(out, "maximum subscriptions exceeded")
+                    put_err(out, "maximum subscriptions exceeded");
                 });
             }
             Some(Place::Taken) => self.acknowledge(key),

@@ -312,7 +312,7 @@ impl ShardCore {
             self.counters.no_responders += 1;
             let size = 96 + reply.len() + subject.len();
             self.append(key, size, |out| {
-                put_no_responders(out, reply, &sid, subject)
+                put_no_responders(out, reply, &sid, subject);
             });
         }
     }

@@ -65,7 +65,7 @@ fn row(work: Work, kind: &Kind) -> std::io::Result<String> {
     let middle = &results[RUNS / 2];
     let round_trip = middle
         .round_trip_us
-        .map_or("–".to_owned(), |us| format!("{us:.1} µs"));
+        .map_or_else(|| "–".to_owned(), |us| format!("{us:.1} µs"));
     Ok(format!(
         "| {work} | {kind} | {:.0} | {round_trip} | {:.0} ns |",
         middle.messages_a_second, middle.cpu_ns_a_message
