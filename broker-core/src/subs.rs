@@ -3,6 +3,8 @@
 //! A node has eight or so: they lie in one vector, searched from the end.
 //! Past [`VECTOR_MAX`] they move into a hash map. 32 bytes a subscription in the vector.
 
+use std::collections::BTreeMap;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -115,40 +117,59 @@ impl SubTable {
     }
 }
 
-/// The sids of a connection that are not plain decimal numbers. Clients in use send numbers only.
+/// The sids of a connection's subscriptions that are not plain decimal numbers. Clients in use send numbers only.
 #[derive(Debug, Default)]
 pub(crate) struct SidNames {
-    names: Vec<Box<[u8]>>,
+    numbers: BTreeMap<Box<[u8]>, u64>,
+    names: Vec<Option<Box<[u8]>>>,
+    free: Vec<usize>,
 }
 
 impl SidNames {
     /// The number under which a sid is kept, if it needs no name or has one already.
     pub(crate) fn find(&self, sid: &[u8]) -> Option<u64> {
-        plain_number(sid).or_else(|| {
-            let at = self.names.iter().position(|name| **name == *sid)?;
-            Some(NAMED | at as u64)
-        })
+        plain_number(sid).or_else(|| self.numbers.get(sid).copied())
     }
 
-    /// The number under which a sid is kept; a name is remembered for the connection's life.
+    /// The number under which a sid is kept; a name is remembered until it is released.
     pub(crate) fn find_or_add(&mut self, sid: &[u8]) -> u64 {
-        self.find(sid).unwrap_or_else(|| {
-            self.names.push(sid.into());
-            NAMED | (self.names.len() - 1) as u64
-        })
+        if let Some(number) = self.find(sid) {
+            return number;
+        }
+        let place = self.free.pop().unwrap_or(self.names.len());
+        if place == self.names.len() {
+            self.names.push(None);
+        }
+        self.names[place] = Some(sid.into());
+        let number = NAMED | place as u64;
+        self.numbers.insert(sid.into(), number);
+        number
+    }
+
+    /// Forgets the name of a subscription that is gone.
+    pub(crate) fn release(&mut self, sid: u64) {
+        let Some(place) = place_of(sid) else { return };
+        if let Some(name) = self.names.get_mut(place).and_then(Option::take) {
+            self.numbers.remove(&name);
+            self.free.push(place);
+        }
     }
 
     /// Appends the sid as the client wrote it.
     pub(crate) fn put(&self, out: &mut Vec<u8>, sid: u64) {
-        if sid & NAMED == 0 {
-            out.extend_from_slice(itoa::Buffer::new().format(sid).as_bytes());
-        } else if let Some(name) = self
-            .names
-            .get(usize::try_from(sid & !NAMED).unwrap_or(usize::MAX))
-        {
-            out.extend_from_slice(name);
+        match place_of(sid) {
+            None => out.extend_from_slice(itoa::Buffer::new().format(sid).as_bytes()),
+            Some(place) => {
+                let name = self.names.get(place).and_then(Option::as_deref);
+                out.extend_from_slice(name.unwrap_or_default());
+            }
         }
     }
+}
+
+/// Where the name of a sid lies, if it is no plain number.
+fn place_of(sid: u64) -> Option<usize> {
+    (sid & NAMED != 0).then(|| usize::try_from(sid & !NAMED).unwrap_or(usize::MAX))
 }
 
 /// Decimal digits without leading zeros, below 2^63: what can be written again from the number alone.
@@ -231,6 +252,18 @@ mod tests {
             assert_eq!(out, sid.as_bytes());
         }
         assert_eq!(names.find(b"unknown"), None);
+    }
+
+    #[test]
+    fn names_are_forgotten_and_their_places_used_again() {
+        let mut names = SidNames::default();
+        for round in 0..1_000 {
+            let name = format!("name-{round}");
+            let number = names.find_or_add(name.as_bytes());
+            names.release(number);
+            assert_eq!(names.find(name.as_bytes()), None);
+        }
+        assert_eq!(names.names.len(), 1);
     }
 
     #[test]

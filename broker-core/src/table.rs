@@ -13,7 +13,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::ids::{ConnRef, Key, ShardId};
 use crate::outbound::OutQueue;
-use crate::subs::{SidNames, SubTable};
+use crate::subs::{SidNames, Sub, SubTable};
 
 /// Slots of a chunk.
 const CHUNK: usize = 1024;
@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) dirty: bool,
     /// Whether some subscription has had its last message and is to be removed by the owner.
     pub(crate) exhausted: bool,
+    /// Whether a subscription was ever removed, so that a sid may mean another one than a snapshot of the sublist knows.
+    pub(crate) recycles: bool,
     pub(crate) subs: SubTable,
     pub(crate) names: Option<Box<SidNames>>,
     pub(crate) out: OutQueue,
@@ -69,6 +71,46 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// The number under which a sid is kept, if it needs no name or has one.
+    pub(crate) fn find_sid(&self, sid: &[u8]) -> Option<u64> {
+        match &self.names {
+            Some(names) => names.find(sid),
+            None => SidNames::default().find(sid),
+        }
+    }
+
+    /// The number under which a sid is kept, from now on.
+    pub(crate) fn name_sid(&mut self, sid: &[u8]) -> u64 {
+        match self.find_sid(sid) {
+            Some(number) => number,
+            None => self.names.get_or_insert_default().find_or_add(sid),
+        }
+    }
+
+    /// Removes a subscription, which the caller then takes out of the sublist.
+    pub(crate) fn remove_sub(&mut self, sid: u64) -> Option<Sub> {
+        let sub = self.subs.remove(sid)?;
+        self.forget(sid);
+        Some(sub)
+    }
+
+    /// Removes the subscriptions that have had their last message.
+    pub(crate) fn take_exhausted(&mut self) -> Vec<Sub> {
+        self.exhausted = false;
+        let gone = self.subs.take_exhausted();
+        for sub in &gone {
+            self.forget(sub.sid);
+        }
+        gone
+    }
+
+    fn forget(&mut self, sid: u64) {
+        self.recycles = true;
+        if let Some(names) = &mut self.names {
+            names.release(sid);
+        }
+    }
+
     pub(crate) fn key(&self) -> Key {
         Key {
             index: self.index,

@@ -17,7 +17,7 @@ use crate::ids::{AccountId, ConnRef, Key};
 use crate::stamp::Stamp;
 use crate::sublist::Member;
 use crate::subs::{Sub, SubTable};
-use crate::table::{Life, Shared};
+use crate::table::Life;
 
 /// The first keep-alive after `CONNECT` comes this early, for the round-trip time.
 const FIRST_PING: Duration = Duration::from_secs(2);
@@ -202,13 +202,13 @@ impl ShardCore {
         self.remove_exhausted(key);
         let subscriptions_max = self.broker.config.subscriptions_max;
         let place = self.broker.table.with(me, |shared| {
-            let number = sid_number(shared, sid);
+            let known = shared.find_sid(sid);
             if subscriptions_max != 0 && shared.subs.len() >= subscriptions_max {
                 Place::TooMany
-            } else if shared.subs.get_mut(number).is_some() {
+            } else if known.is_some_and(|number| shared.subs.get_mut(number).is_some()) {
                 Place::Taken
             } else {
-                Place::Free(number)
+                Place::Free(shared.name_sid(sid))
             }
         });
         match place {
@@ -244,14 +244,14 @@ impl ShardCore {
             return;
         };
         let removed = self.broker.table.with(me, |shared| {
-            let number = find_sid(shared, sid)?;
+            let number = shared.find_sid(sid)?;
             let sub = shared.subs.get_mut(number)?;
             match max {
                 Some(max) if max > sub.delivered => {
                     sub.max = max;
                     None
                 }
-                _ => shared.subs.remove(number),
+                _ => shared.remove_sub(number),
             }
         });
         if let Some(sub) = removed.flatten() {
@@ -319,7 +319,7 @@ impl ShardCore {
             return;
         };
         let gone = self.broker.table.with(me, |shared| {
-            std::mem::take(&mut shared.exhausted).then(|| shared.subs.take_exhausted())
+            shared.exhausted.then(|| shared.take_exhausted())
         });
         for sub in gone.flatten().unwrap_or_default() {
             self.withdraw(account, me, &sub);
@@ -379,20 +379,6 @@ enum Place {
     Free(u64),
     Taken,
     TooMany,
-}
-
-fn sid_number(shared: &mut Shared, sid: &[u8]) -> u64 {
-    match find_sid(shared, sid) {
-        Some(number) => number,
-        None => shared.names.get_or_insert_default().find_or_add(sid),
-    }
-}
-
-fn find_sid(shared: &Shared, sid: &[u8]) -> Option<u64> {
-    match &shared.names {
-        Some(names) => names.find(sid),
-        None => crate::subs::SidNames::default().find(sid),
-    }
 }
 
 /// Compares without telling by its duration how many bytes were right.

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use muster_wire::encode::{MsgHead, put_err, put_no_responders};
-use muster_wire::subject::is_valid_publish;
+use muster_wire::subject::{is_valid_publish, matches};
 
 use super::{Flow, ShardCore};
 use crate::conn::{Fanout, Parked};
 use crate::ids::{AccountId, ConnRef, Key};
 use crate::inbox::Notice;
-use crate::sublist::{Matches, Member};
-use crate::subs::SidNames;
+use crate::sublist::{Interest, Matches, Member};
+use crate::subs::{SidNames, Sub};
 use crate::table::{Life, Shared};
 
 /// A payload of at least this size is shared by its receivers whatever their number.
@@ -25,6 +25,7 @@ const SHARED_RECEIVERS: usize = 16;
 
 /// One message on its way.
 struct Message<'a> {
+    subject: &'a [u8],
     publisher: ConnRef,
     echo: bool,
     headers_len: usize,
@@ -94,6 +95,7 @@ impl ShardCore {
         }
         let shared = fanout.shared.take();
         let message = Message {
+            subject,
             publisher: me,
             echo,
             headers_len,
@@ -388,7 +390,12 @@ fn refusal(subject: &[u8], reply: Option<&[u8]>) -> Option<String> {
 
 /// Appends the message to a receiver that is open, under its lock.
 fn append_message(shared: &mut Shared, message: &Message<'_>, sid: u64, hold: bool) -> Delivery {
-    let Some(sub) = shared.subs.get_mut(sid).filter(|sub| !sub.is_exhausted()) else {
+    let recycles = shared.recycles;
+    let current = |sub: &&mut Sub| {
+        // The snapshot may know an earlier subscription of this sid, to another subject.
+        !sub.is_exhausted() && (!recycles || wants(&sub.interest, message.subject))
+    };
+    let Some(sub) = shared.subs.get_mut(sid).filter(current) else {
         return Delivery::Skipped;
     };
     if hold && shared.owed > message.hold_above {
@@ -434,6 +441,10 @@ fn append_message(shared: &mut Shared, message: &Message<'_>, sid: u64, hold: bo
     Delivery::Done {
         behind: shared.owed > message.hold_above,
     }
+}
+
+fn wants(interest: &Interest, subject: &[u8]) -> bool {
+    interest.subject() == subject || matches(interest.subject(), subject)
 }
 
 fn put_sid(names: Option<&SidNames>, out: &mut Vec<u8>, sid: u64) {

@@ -265,3 +265,27 @@ fn closed_connections_are_remembered_up_to_a_bound() {
         .collect();
     assert_eq!(cids, [3, 4, 5]);
 }
+
+#[test]
+fn a_sid_used_again_gets_nothing_of_its_earlier_subject() {
+    let mut fleet = Fleet::new(1, |config| config.deliveries_a_turn = 2);
+    let clients: Vec<_> = (0..3).map(|_| fleet.client(0)).collect();
+    let publisher = fleet.client(0);
+    for client in &clients {
+        fleet.send(*client, "SUB foo 1\r\n");
+        fleet.pump();
+    }
+    fleet.send(publisher, "PUB foo 2\r\nhi\r\n");
+    fleet.turn(0);
+    fleet.send(clients[2], "UNSUB 1\r\nSUB bar 1\r\n");
+    fleet.pump();
+    assert_eq!(fleet.take(clients[0]), "MSG foo 1 2\r\nhi\r\n");
+    assert_eq!(
+        fleet.take(clients[2]),
+        "",
+        "the message was for the earlier subscription"
+    );
+    fleet.send(publisher, "PUB bar 2\r\nho\r\n");
+    fleet.pump();
+    assert_eq!(fleet.take(clients[2]), "MSG bar 1 2\r\nho\r\n");
+}
