@@ -11,7 +11,7 @@ demo: setup
 	$(CARGO) run --release --quiet --bin muster -- demo --nodes $(NODES)
 
 # Everything CI runs. The runner's own summaries are the last lines of each step.
-test: setup peers lint loom test-50k test-rust
+test: setup peers lint loom test-50k bench-smoke test-rust
 
 test-rust:
 	$(CARGO) test --workspace --no-fail-fast
