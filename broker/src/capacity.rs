@@ -73,9 +73,10 @@ impl std::fmt::Display for Capacity {
         } else {
             "one shared table"
         };
+        let threads = if *shards == 1 { "shard" } else { "shards" };
         write!(
             formatter,
-            "holds up to {connections} connections: {shards} shards, {tables}, {descriptor_limit} descriptors a table less {RESERVED} in reserve"
+            "holds up to {connections} connections on {shards} {threads} ({tables}, {descriptor_limit} descriptors a table less {RESERVED} in reserve)"
         )
     }
 }
