@@ -5,7 +5,7 @@
 //! so a reference kept in a snapshot of the sublist reaches either the connection it meant or nothing.
 //!
 //! Lock order: a sublist's lock, then one slot's; never two slots', never the other way round.
-//! Memory: [`SLOT_BYTES`] a slot, its subscriptions ([`crate::subs`]) and what waits to be written beside it.
+//! Memory: [`SLOT_BYTES`] a slot, its subscriptions (`subs.rs`) and what waits to be written beside it.
 
 use std::sync::OnceLock;
 

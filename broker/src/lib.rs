@@ -1,7 +1,7 @@
 //! The running broker: shards of `broker-core` on `reactor`, one thread each, and what surrounds them.
 //!
 //! [`config`] checks what it is told, [`capacity`] decides how many shards this host needs, [`running`] starts and stops them,
-//! [`shard`] is the loop of one of them, [`monitor`] shows what goes on over HTTP. Protocol decisions are all in `broker-core`.
+//! `shard.rs` is the loop of one of them, [`monitor`] shows what goes on over HTTP. Protocol decisions are all in `broker-core`.
 
 #![forbid(unsafe_code)]
 
