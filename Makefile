@@ -13,8 +13,10 @@ demo: setup
 # Everything CI runs. The runner's own summaries are the last lines of each step.
 test: setup peers lint loom test-50k bench-smoke test-rust
 
+# Examples in the docs first, so that the last summary is that of tests that ran.
 test-rust:
-	$(CARGO) test --workspace --no-fail-fast
+	$(CARGO) test --workspace --doc
+	$(CARGO) test --workspace --lib --bins --tests --no-fail-fast
 
 # Fifty thousand real node cores, every one accounted for; asserts completeness, not time.
 test-50k:

@@ -72,6 +72,9 @@ pub(crate) struct Args {
     /// Seconds a round may take before the rest is named missing.
     #[arg(long, default_value_t = 60)]
     pub(crate) timeout: u64,
+    /// Seconds until all nodes must be connected and subscribed.
+    #[arg(long, default_value_t = 300)]
+    pub(crate) ramp_timeout: u64,
     /// Print one JSON object instead of text.
     #[arg(long)]
     pub(crate) json: bool,

@@ -128,25 +128,29 @@ impl Run {
             .iter()
             .map(|round| round.took.as_secs_f64())
             .sum();
-        let parts = [
-            ("broker", broker.map_or(0.0, |part| part.cpu_s)),
+        let mut parts = vec![
             ("nodes", self.nodes_cpu.as_secs_f64()),
             ("client", self.client_cpu.as_secs_f64()),
         ];
+        parts.extend(broker.map(|part| ("broker", part.cpu_s)));
+        parts.sort_by(|a, b| b.1.total_cmp(&a.1));
         let used: f64 = parts.iter().map(|(_, cpu)| cpu).sum();
         let share = if wall > 0.0 {
             used / (wall * self.cores as f64) * 100.0
         } else {
             0.0
         };
-        let mut sorted = parts;
-        sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
-        let list: Vec<String> = sorted
+        let list: Vec<String> = parts
             .iter()
             .map(|(part, cpu)| format!("{part} {cpu:.2} s"))
             .collect();
+        let unknown = if broker.is_none() {
+            "; the broker's share is not known"
+        } else {
+            ""
+        };
         format!(
-            "{share:.0} % of {} cores' CPU in use: {}",
+            "{share:.0} % of {} cores' CPU in use: {}{unknown}",
             self.cores,
             list.join(", ")
         )

@@ -23,9 +23,6 @@ use crate::setup::{AnyError, Keys, bare_name, node_name};
 /// Connections beyond the nodes: the client, a person who looks.
 const SPARE_CONNECTIONS: usize = 1_000;
 
-/// Most time for all nodes to be connected and subscribed.
-const RAMP_MAX: Duration = Duration::from_secs(300);
-
 /// Quiet before and after the rounds, so that other work is not counted as theirs.
 const SETTLE: Duration = Duration::from_millis(500);
 
@@ -124,7 +121,7 @@ fn start_nodes(
 }
 
 fn wait_for_nodes(args: &Args, reactors: &Reactors, progress: &Progress) -> io::Result<()> {
-    let give_up = Instant::now() + RAMP_MAX;
+    let give_up = Instant::now() + Duration::from_secs(args.ramp_timeout);
     while progress.subscribed() < args.nodes as u64 {
         if !reactors.alive() {
             return Err(io::Error::other("a reactor of nodes ended early"));
@@ -134,7 +131,7 @@ fn wait_for_nodes(args: &Args, reactors: &Reactors, progress: &Progress) -> io::
                 "{} of {} nodes are subscribed after {} s; {} attempts failed",
                 progress.subscribed(),
                 args.nodes,
-                RAMP_MAX.as_secs(),
+                args.ramp_timeout,
                 progress.failed()
             );
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
