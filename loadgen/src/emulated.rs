@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use muster_protocol::ddl::Ddl;
 use muster_protocol::rpc::StatusCode;
-use muster_server::agent::{HostView, RpcAgent, RpcCall, RpcOutcome};
+use muster_server::agent::{HostView, RpcAgent, RpcAnswer, RpcCall, RpcOutcome};
 
 /// The agent's name.
 pub(crate) const AGENT: &str = "emulated0";
@@ -37,7 +37,7 @@ impl RpcAgent for Emulated {
         &PARSED
     }
 
-    fn call(&self, call: &RpcCall<'_>, _host: &HostView<'_>) -> RpcOutcome {
+    fn call(&self, call: &RpcCall<'_>, _host: &HostView<'_>) -> RpcAnswer {
         let size = call
             .inputs
             .get("size")
@@ -45,13 +45,13 @@ impl RpcAgent for Emulated {
             .unwrap_or(20);
         if size > SIZE_MAX {
             let text = format!("size {size} is above {SIZE_MAX}");
-            return RpcOutcome::failed(StatusCode::InvalidData, text);
+            return RpcOutcome::failed(StatusCode::InvalidData, text).into();
         }
         let digits: String = "0123456789"
             .chars()
             .cycle()
             .take(usize::try_from(size).unwrap_or(0))
             .collect();
-        RpcOutcome::ok(format!("{{\"message\":\"{digits}\"}}"))
+        RpcOutcome::ok(format!("{{\"message\":\"{digits}\"}}")).into()
     }
 }

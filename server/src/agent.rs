@@ -1,8 +1,9 @@
 //! What an agent is, and the adaptor that makes RPC agents of sets of actions.
 //!
-//! An [`Agent`] gets the body of a verified request that is meant for this node and answers at once: it runs on the
-//! node's thread and waits for nothing. An [`RpcAgent`] gives actions described by a DDL; [`Rpc`] does what is the same
-//! for all of them, in the order of the servers of today: body, action, authorisation, inputs, call.
+//! An [`Agent`] gets the body of a verified request that is meant for this node. It runs on the node's thread and waits
+//! for nothing: it answers at once, or gives the node [`Work`] that its owner carries out elsewhere.
+//! An [`RpcAgent`] gives actions described by a DDL; [`Rpc`] does what is the same for all of them, in the order of the
+//! servers of today: body, action, authorisation, audit, inputs, call.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,8 +13,10 @@ use muster_protocol::ddl::{Ddl, InputError, Inputs, Metadata};
 use muster_protocol::filter::FactsView;
 use muster_protocol::rpc::{self, RpcReply, RpcRequest, STATUS_OK, StatusCode};
 
+use tracing::warn;
+
 use crate::counters::Counters;
-use crate::setup::{Authorisation, NodeSetup};
+use crate::setup::NodeSetup;
 
 /// Something a node can be asked.
 pub trait Agent: Send + Sync + fmt::Debug {
@@ -64,7 +67,7 @@ pub struct HostView<'a> {
 }
 
 /// What an agent answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum AgentReply<'r> {
     /// A body of the agent's own kind.
     Body(Cow<'static, [u8]>),
@@ -75,8 +78,59 @@ pub enum AgentReply<'r> {
         /// What came of it.
         outcome: RpcOutcome,
     },
+    /// The body of an RPC agent, once the work is done.
+    Later {
+        /// The action called.
+        action: Cow<'r, str>,
+        /// What is to be done.
+        work: Work,
+    },
     /// No reply.
     None,
+}
+
+/// What an action gives: its outcome, or work that will.
+#[derive(Debug)]
+pub enum RpcAnswer {
+    /// It is over.
+    Now(RpcOutcome),
+    /// It takes time or waits for something, so it must not hold up the node's thread.
+    Later(Work),
+}
+
+/// Something that takes time, to be carried out off the node's thread. It may block; it must end by itself.
+pub struct Work(Box<dyn FnOnce() -> RpcOutcome + Send>);
+
+/// Decides who may call what.
+pub trait Authorise: Send + Sync + fmt::Debug {
+    /// Decides about one call of a known action.
+    fn decide(&self, call: &CallId<'_>, host: &HostView<'_>) -> Verdict;
+}
+
+/// Which call is decided about.
+#[derive(Debug, Clone, Copy)]
+pub struct CallId<'c> {
+    /// The agent.
+    pub agent: &'c str,
+    /// Its action.
+    pub action: &'c str,
+    /// Who calls.
+    pub caller_id: &'c str,
+}
+
+/// Whether a call may be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may.
+    Allow,
+    /// It may not. The reason is for the node's log; callers are told nothing of it.
+    Deny(Cow<'static, str>),
+}
+
+/// Keeps a record of the calls that were allowed.
+pub trait Audit: Send + Sync + fmt::Debug {
+    /// Records a call before it is carried out. `unix` is the wall clock.
+    fn record(&self, call: &RpcCall<'_>, unix: Duration);
 }
 
 /// What came of an action.
@@ -95,7 +149,7 @@ pub trait RpcAgent: Send + Sync + fmt::Debug {
     /// The actions, their inputs and outputs.
     fn ddl(&self) -> &Ddl;
     /// Runs an action of the DDL for a caller who may, with inputs that satisfy the DDL.
-    fn call(&self, call: &RpcCall<'_>, host: &HostView<'_>) -> RpcOutcome;
+    fn call(&self, call: &RpcCall<'_>, host: &HostView<'_>) -> RpcAnswer;
 }
 
 /// One call of an action.
@@ -117,7 +171,7 @@ pub struct Rpc<A> {
 }
 
 impl AgentReply<'_> {
-    /// Appends the body of the reply; false if there is none.
+    /// Appends the body of the reply; false if there is none, or none yet.
     pub fn encode_into(&self, out: &mut Vec<u8>) -> bool {
         match self {
             Self::Body(body) => out.extend_from_slice(body),
@@ -132,9 +186,35 @@ impl AgentReply<'_> {
             } => {
                 RpcReply::encode_into(out, action, *status, message, data);
             }
-            Self::None => return false,
+            Self::Later { .. } | Self::None => return false,
         }
         true
+    }
+}
+
+impl Work {
+    /// Work that `run` does.
+    #[must_use]
+    pub fn new(run: impl FnOnce() -> RpcOutcome + Send + 'static) -> Self {
+        Self(Box::new(run))
+    }
+
+    /// Does it.
+    #[must_use]
+    pub fn run(self) -> RpcOutcome {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Work")
+    }
+}
+
+impl From<RpcOutcome> for RpcAnswer {
+    fn from(outcome: RpcOutcome) -> Self {
+        Self::Now(outcome)
     }
 }
 
@@ -188,35 +268,43 @@ impl<A: RpcAgent> Rpc<A> {
         body: &RpcRequest<'_>,
         request: &AgentRequest<'_>,
         host: &HostView<'_>,
-    ) -> RpcOutcome {
+    ) -> RpcAnswer {
         let Some(action) = self.agent.ddl().action(&body.action) else {
             let message = rpc::unknown_action(&body.action, &self.metadata.name);
-            return RpcOutcome::failed(StatusCode::UnknownAction, message);
+            return RpcOutcome::failed(StatusCode::UnknownAction, message).into();
         };
-        match host.setup.options().authorise {
-            Authorisation::AllowAll => {}
-            Authorisation::DenyAll => {
-                return RpcOutcome::failed(StatusCode::Aborted, rpc::DENIED);
-            }
+        let id = CallId {
+            agent: &self.metadata.name,
+            action: &body.action,
+            caller_id: request.caller_id,
+        };
+        let options = host.setup.options();
+        if let Verdict::Deny(why) = options.authorise.decide(&id, host) {
+            warn!(
+                identity = host.identity, agent = id.agent, action = id.action, caller = id.caller_id, %why,
+                "call denied"
+            );
+            return RpcOutcome::failed(StatusCode::Aborted, rpc::DENIED).into();
         }
         let inputs = match serde_json::from_str::<Inputs>(body.data) {
             Ok(inputs) => inputs,
             Err(error) => {
                 let message = rpc::could_not_process(&error);
-                return RpcOutcome::failed(StatusCode::InvalidData, message);
+                return RpcOutcome::failed(StatusCode::InvalidData, message).into();
             }
         };
-        if let Err(errors) = action.validate(&inputs) {
-            return refuse_inputs(&errors);
+        let call = RpcCall {
+            action: &body.action,
+            inputs: &inputs,
+            request,
+        };
+        if let Some(audit) = &options.audit {
+            audit.record(&call, host.unix);
         }
-        self.agent.call(
-            &RpcCall {
-                action: &body.action,
-                inputs: &inputs,
-                request,
-            },
-            host,
-        )
+        if let Err(errors) = action.validate(&inputs) {
+            return refuse_inputs(&errors).into();
+        }
+        self.agent.call(&call, host)
     }
 }
 
@@ -228,10 +316,11 @@ impl<A: RpcAgent> Agent for Rpc<A> {
     fn handle<'r>(&self, request: &AgentRequest<'r>, host: &HostView<'_>) -> AgentReply<'r> {
         match RpcRequest::parse(request.body) {
             Ok(body) => {
-                let outcome = self.run(&body, request, host);
-                AgentReply::Rpc {
-                    action: body.action,
-                    outcome,
+                let answer = self.run(&body, request, host);
+                let action = body.action;
+                match answer {
+                    RpcAnswer::Now(outcome) => AgentReply::Rpc { action, outcome },
+                    RpcAnswer::Later(work) => AgentReply::Later { action, work },
                 }
             }
             Err(error) => {

@@ -21,12 +21,14 @@ use muster_reactor::tls::{ServerVerification, TlsConfigError, client_config};
 use muster_reactor::wake::Wake;
 use tracing::{info, warn};
 
+use crate::agent::Agent;
 use crate::classes::parse_classes;
 use crate::config::NodeConfig;
 use crate::endpoint::NodeEndpoint;
 use crate::facts::{Facts, FactsFormat};
 use crate::gate::VerifyEach;
 use crate::node::{Node, NodeScratch};
+use crate::pool::WorkerPool;
 use crate::setup::{NodeOptions, NodeSetup, SetupError};
 
 /// The longest the loop sleeps; a stop is noticed at once by its wake.
@@ -85,17 +87,50 @@ impl Stop {
     }
 }
 
-/// Runs a node until it is stopped. A broker that cannot be reached is tried again for ever.
-///
-/// # Errors
-/// A file of the configuration cannot be used, or the operating system refuses something.
-pub fn run(config: &NodeConfig, stop: &Stop) -> Result<(), RunError> {
+/// A node about to run: its configuration, and what the program around it adds.
+#[derive(Debug)]
+pub struct Daemon {
+    config: NodeConfig,
+    agents: Vec<Arc<dyn Agent>>,
+}
+
+impl Daemon {
+    /// A node with the agents every node has.
+    #[must_use]
+    pub fn new(config: NodeConfig) -> Self {
+        Self {
+            config,
+            agents: Vec::new(),
+        }
+    }
+
+    /// Adds an agent of the program's own, in place of one of the same name.
+    #[must_use]
+    pub fn with_agent(mut self, agent: Arc<dyn Agent>) -> Self {
+        self.agents.push(agent);
+        self
+    }
+
+    /// Runs the node until it is stopped. A broker that cannot be reached is tried again for ever.
+    ///
+    /// # Errors
+    /// A file of the configuration cannot be used, or the operating system refuses something.
+    pub fn run(self, stop: &Stop) -> Result<(), RunError> {
+        run(&self.config, self.agents, stop)
+    }
+}
+
+fn run(config: &NodeConfig, agents: Vec<Arc<dyn Agent>>, stop: &Stop) -> Result<(), RunError> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
     let clock = Clock::start();
     let tls = config.tls.then(|| tls_config(config)).transpose()?;
-    let setup = Arc::new(NodeSetup::new(node_options(config)?)?);
+    let mut options = node_options(config)?;
+    for agent in agents {
+        options.agents.insert(agent);
+    }
+    let setup = Arc::new(NodeSetup::new(options)?);
     let mut sources = Sources::new(config);
     let (facts, classes) = (sources.read_facts(), sources.read_classes());
     let client = Arc::new(broker_config(config));
@@ -105,7 +140,8 @@ pub fn run(config: &NodeConfig, stop: &Stop) -> Result<(), RunError> {
     let endpoint = NodeEndpoint::new(node, tls);
     let options = DriverOptions::default();
     let mut driver = Driver::new(clock, options, NodeScratch::new(), Some(stop.wake.clone()))?;
-    let index = driver.add(Daemon { endpoint, sources }, None);
+    let index = driver.add(Hosted { endpoint, sources }, None);
+    let pool = WorkerPool::new(stop.wake.clone());
     info!(
         identity,
         version = env!("CARGO_PKG_VERSION"),
@@ -113,6 +149,7 @@ pub fn run(config: &NodeConfig, stop: &Stop) -> Result<(), RunError> {
     );
     while !stop.is_requested() {
         driver.turn(WAIT_MAX)?;
+        exchange_jobs(&mut driver, index, &pool);
     }
     let end = clock.now() + FAREWELL_MAX;
     while driver.with(index, |daemon, _, _| !daemon.client().output().is_empty()) {
@@ -125,6 +162,19 @@ pub fn run(config: &NodeConfig, stop: &Stop) -> Result<(), RunError> {
     driver.with(index, |daemon, _, _| daemon.client().close());
     info!(identity, "node stopped");
     Ok(())
+}
+
+/// Hands the node's work to the pool, and the pool's outcomes to the node.
+fn exchange_jobs(driver: &mut Driver<Hosted>, index: usize, pool: &WorkerPool) {
+    driver.with(index, |hosted, at, scratch| {
+        let node = hosted.endpoint.node_mut();
+        while let Some(job) = node.poll_job() {
+            pool.submit(job);
+        }
+        while let Some(done) = pool.poll_done() {
+            node.handle_job_done(done, at, scratch);
+        }
+    });
 }
 
 fn node_options(config: &NodeConfig) -> Result<NodeOptions, RunError> {
@@ -140,7 +190,7 @@ fn node_options(config: &NodeConfig) -> Result<NodeOptions, RunError> {
     Ok(NodeOptions {
         collectives: config.collectives.clone(),
         main_collective: config.main_collective.clone(),
-        authorise: config.authorise,
+        authorise: Arc::new(config.authorise),
         ttl_max: config.ttl_max,
         replay_max: REPLAY_MAX,
         config_items: config.config_items.clone(),
@@ -187,12 +237,12 @@ fn read(path: &Path) -> Result<String, RunError> {
 
 /// The node and the files it speaks of.
 #[derive(Debug)]
-struct Daemon {
+struct Hosted {
     endpoint: NodeEndpoint,
     sources: Sources,
 }
 
-impl Daemon {
+impl Hosted {
     fn refresh(&mut self, at: Moment) {
         if self
             .sources
@@ -213,7 +263,7 @@ impl Daemon {
     }
 }
 
-impl Endpoint for Daemon {
+impl Endpoint for Hosted {
     type Shared = NodeScratch;
 
     fn client(&mut self) -> &mut ClientCore {

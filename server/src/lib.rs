@@ -3,11 +3,13 @@
 //! * [`gate`]: from a payload to a request that may be acted on.
 //! * [`node`]: one node as a pure state machine around a client connection; fifty thousand fit in a process.
 //! * [`agent`], [`agents`]: what a node can be asked, and the agents every node has.
+//! * [`job`], [`pool`]: calls that take time, and the threads that carry them out.
 //! * [`facts`], [`classes`]: what a node knows of itself.
 //! * [`endpoint`]: a node for a driver.
 //! * [`config`], [`daemon`]: the node as a process.
 //!
-//! Only [`daemon`] reads clocks and files; everything else takes bytes and moments and gives bytes back.
+//! Only [`daemon`] reads clocks and files, and only [`pool`] has threads; everything else takes bytes and moments and
+//! gives bytes back.
 //! A request that is dropped is counted, with its reason ([`counters`]).
 
 #![forbid(unsafe_code)]
@@ -21,7 +23,9 @@ pub mod daemon;
 pub mod endpoint;
 pub mod facts;
 pub mod gate;
+pub mod job;
 pub mod node;
+pub mod pool;
 pub mod setup;
 
 mod replay;

@@ -11,6 +11,9 @@
 //!
 //! Nothing that fails before the agent is answered. The step "seen before" is ours.
 //!
+//! An agent that needs time gives [`Work`](crate::agent::Work) instead of an answer. The owner takes it with
+//! [`Node::poll_job`], carries it out where it likes and brings the outcome back with [`Node::handle_job_done`].
+//!
 //! [`Node`] opens nothing, reads no clock and draws no randomness but from its seed. Its methods are those a driver
 //! calls; messages that arrived with some bytes are answered before the call returns, in their order.
 
@@ -26,17 +29,18 @@ use muster_protocol::reply::{ReplyParts, encode_reply_transport};
 use muster_protocol::{Scratch, subject};
 use tracing::{debug, info, trace, warn};
 
-use crate::agent::{AgentRequest, HostView};
+use crate::agent::{AgentReply, AgentRequest, HostView};
 use crate::counters::Counters;
 use crate::facts::Facts;
 use crate::gate::OpenedRequest;
+use crate::job::{Job, JobDone};
 use crate::replay::ReplayMemory;
 use crate::setup::NodeSetup;
 
 /// One node.
 ///
 /// # Memory
-/// At most 544 bytes (a test holds it to that); its identity twice, and its own subjects; 64 bytes a subscription, of
+/// At most 568 bytes (a test holds it to that); its identity twice, and its own subjects; 64 bytes a subscription, of
 /// which there are one a collective and agent and one a collective; 16 bytes a request seen within its time to live.
 /// Setup, facts, classes and configuration are shared with whoever holds the same `Arc`.
 #[derive(Debug)]
@@ -48,6 +52,8 @@ pub struct Node {
     client: ClientCore,
     counters: Counters,
     seen: ReplayMemory,
+    /// Work nobody has taken yet.
+    jobs: Vec<Job>,
 }
 
 /// Working memory of nodes: one a thread is enough. It keeps the size of the largest reply it has seen.
@@ -106,6 +112,7 @@ impl Node {
             client,
             counters: Counters::default(),
             seen: ReplayMemory::default(),
+            jobs: Vec::new(),
         }
     }
 
@@ -195,8 +202,57 @@ impl Node {
         self.classes = classes;
     }
 
+    /// Replaces what the node shares with others: other agents, collectives or rules. What is no longer listened to is
+    /// unsubscribed, what is new is subscribed, the rest stays as it is, so no request is missed.
+    pub fn set_setup(&mut self, setup: Arc<NodeSetup>) {
+        let own: Vec<_> = (setup.options().collectives.iter())
+            .map(|collective| subject::node(collective, &self.identity))
+            .collect();
+        let mut kept = Vec::new();
+        let mut ended = Vec::new();
+        for (sid, subject, _) in self.client.subscriptions() {
+            let is_wanted = setup.subscriptions().iter().any(|s| *s.subject == *subject)
+                || own.iter().any(|own| own.as_bytes() == subject);
+            if is_wanted {
+                kept.push(Box::<[u8]>::from(subject));
+            } else {
+                ended.push(sid);
+            }
+        }
+        for sid in ended {
+            self.client.unsubscribe(sid, None);
+        }
+        let is_new = |subject: &[u8]| !kept.iter().any(|kept| **kept == *subject);
+        for shared in setup.subscriptions().iter().filter(|s| is_new(&s.subject)) {
+            self.client
+                .subscribe_shared(Arc::clone(&shared.subject), shared.queue.clone());
+        }
+        for subject in own.iter().filter(|own| is_new(own.as_bytes())) {
+            self.client.subscribe(subject.as_bytes(), None);
+        }
+        self.setup = setup;
+    }
+
+    /// Work an agent wants done, oldest first.
+    pub fn poll_job(&mut self) -> Option<Job> {
+        (!self.jobs.is_empty()).then(|| self.jobs.remove(0))
+    }
+
+    /// Work is done; its outcome is the reply.
+    pub fn handle_job_done(&mut self, done: JobDone, at: Moment, scratch: &mut NodeScratch) {
+        let (request, action, outcome) = done.into_parts();
+        let reply = AgentReply::Rpc {
+            action: Cow::Borrowed(&*action),
+            outcome,
+        };
+        scratch.body.clear();
+        reply.encode_into(&mut scratch.body);
+        self.name_broker(&mut scratch.broker);
+        self.reply(&request, at, scratch);
+    }
+
     /// Everything behind the gate.
-    fn process(&mut self, request: &OpenedRequest, at: Moment, scratch: &mut NodeScratch) {
+    fn process(&mut self, request: &Arc<OpenedRequest>, at: Moment, scratch: &mut NodeScratch) {
         if !self.admits(request, at) {
             return;
         }
@@ -214,11 +270,13 @@ impl Node {
             broker: &scratch.broker,
             unix: at.unix,
         };
+        let reply = agent.handle(&agent_request(request), &host);
+        if let AgentReply::Later { action, work } = reply {
+            self.jobs.push(Job::new(Arc::clone(request), &action, work));
+            return;
+        }
         scratch.body.clear();
-        if agent
-            .handle(&agent_request(request), &host)
-            .encode_into(&mut scratch.body)
-        {
+        if reply.encode_into(&mut scratch.body) {
             self.reply(request, at, scratch);
         } else {
             self.counters.unanswered += 1;
@@ -401,6 +459,6 @@ mod tests {
     #[test]
     fn a_node_is_small() {
         let size = size_of::<Node>();
-        assert!(size <= 544, "{size}");
+        assert!(size <= 568, "{size}");
     }
 }

@@ -8,7 +8,7 @@ use muster_client::nats::is_sendable;
 use muster_protocol::subject;
 use serde_json::Value;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Audit, Authorise, CallId, HostView, Verdict};
 use crate::gate::Gate;
 
 /// The longest time to live that is honoured, in seconds, unless configured otherwise: a request must not stay good
@@ -24,6 +24,15 @@ pub enum Authorisation {
     AllowAll,
     /// Nobody.
     DenyAll,
+}
+
+impl Authorise for Authorisation {
+    fn decide(&self, _call: &CallId<'_>, _host: &HostView<'_>) -> Verdict {
+        match self {
+            Self::AllowAll => Verdict::Allow,
+            Self::DenyAll => Verdict::Deny("nobody may call anything".into()),
+        }
+    }
 }
 
 /// The agents of a node, by name.
@@ -77,7 +86,9 @@ pub struct NodeOptions {
     /// How payloads become requests.
     pub gate: Arc<dyn Gate>,
     /// Who may call RPC agents.
-    pub authorise: Authorisation,
+    pub authorise: Arc<dyn Authorise>,
+    /// Where the calls that were allowed are recorded.
+    pub audit: Option<Arc<dyn Audit>>,
     /// The version they report.
     pub version: String,
     /// The longest time to live that is honoured, in seconds.
@@ -105,7 +116,8 @@ impl NodeOptions {
             main_collective: "mcollective".to_owned(),
             agents: AgentSet::builtin(),
             gate,
-            authorise: Authorisation::AllowAll,
+            authorise: Arc::new(Authorisation::AllowAll),
+            audit: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             ttl_max: TTL_MAX_DEFAULT,
             replay_max: REPLAY_MAX_DEFAULT,

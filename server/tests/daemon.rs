@@ -13,7 +13,7 @@ use muster_protocol::Scratch;
 use muster_protocol::reply::parse_reply;
 use muster_protocol::rpc::RpcRequest;
 use muster_protocol::security::Signer;
-use muster_server::daemon::{RunError, Stop, run};
+use muster_server::daemon::{Daemon, RunError, Stop};
 use muster_server::{NodeConfig, NodeFlags};
 use muster_settings::Settings;
 
@@ -137,7 +137,7 @@ rpcauthorization = 0
     let stop = Stop::new().unwrap();
     let daemon = std::thread::spawn({
         let stop = stop.clone();
-        move || run(&config, &stop)
+        move || Daemon::new(config.clone()).run(&stop)
     });
     let mut peer = Peer::accept(&listener);
     let body = RpcRequest::encode("rpcutil", "get_fact", r#"{"fact":"country"}"#);
@@ -169,13 +169,17 @@ fn files_that_cannot_be_used_end_a_start() {
         ))
     };
     let stop = Stop::new().unwrap();
-    let error = run(&text("/nonexistent/ca.pem"), &stop).unwrap_err();
+    let error = Daemon::new(text("/nonexistent/ca.pem"))
+        .run(&stop)
+        .unwrap_err();
     assert!(
         matches!(&error, RunError::File(path, _) if path.ends_with("ca.pem")),
         "{error}"
     );
     let key = recorded("pki/ca.key");
     assert!(!read("pki/ca.key").is_empty());
-    let error = run(&text(&key.display().to_string()), &stop).unwrap_err();
+    let error = Daemon::new(text(&key.display().to_string()))
+        .run(&stop)
+        .unwrap_err();
     assert!(matches!(error, RunError::Security(_)), "{error}");
 }

@@ -390,7 +390,7 @@ fn rpc_failures_have_the_codes_and_texts_of_the_fleet() {
 #[test]
 fn nobody_may_call_where_nobody_is_allowed() {
     let mut options = options();
-    options.authorise = Authorisation::DenyAll;
+    options.authorise = Arc::new(Authorisation::DenyAll);
     let mut node = Connected::new(&setup(options), NODE1);
     let (status, text, data) = call(
         &mut node,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use muster_server::config::LogTarget;
-use muster_server::daemon::{self, Stop};
+use muster_server::daemon::{Daemon, Stop};
 use muster_server::{NodeConfig, NodeFlags};
 
 use super::daemon::{RunWord, block_signals, wait_for_end};
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
         }
     });
     listener.map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
-    let result = daemon::run(&config, &stop);
+    let result = Daemon::new(config).run(&stop);
     drop(pid);
     result.map(|()| Exit::Success).map_err(Failure::new)
 }

@@ -314,6 +314,11 @@ impl ClientCore {
         self.pool.len()
     }
 
+    /// The subscriptions, in the order they were made: number, subject, queue group.
+    pub fn subscriptions(&self) -> impl Iterator<Item = (Sid, &[u8], Option<&[u8]>)> {
+        self.subscriptions.iter()
+    }
+
     /// How many subscriptions there are.
     pub fn subscription_count(&self) -> usize {
         self.subscriptions.len()

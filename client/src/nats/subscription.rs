@@ -139,6 +139,10 @@ impl Subscriptions {
         })
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Sid, &[u8], Option<&[u8]>)> {
+        (self.list.iter()).map(|s| (s.sid, &*s.subject, s.queue.as_deref()))
+    }
+
     pub(super) fn len(&self) -> usize {
         self.list.len()
     }

@@ -18,7 +18,7 @@ use muster_protocol::ddl::Ddl;
 use muster_protocol::rpc::StatusCode;
 
 use super::members::Members;
-use crate::agent::{HostView, Rpc, RpcAgent, RpcCall, RpcOutcome};
+use crate::agent::{HostView, Rpc, RpcAgent, RpcAnswer, RpcCall, RpcOutcome};
 
 /// What `get_data` can be asked for.
 const DATA_SOURCES: [&str; 1] = ["choria"];
@@ -44,8 +44,8 @@ impl RpcAgent for Rpcutil {
         self.ddl
     }
 
-    fn call(&self, call: &RpcCall<'_>, host: &HostView<'_>) -> RpcOutcome {
-        match call.action {
+    fn call(&self, call: &RpcCall<'_>, host: &HostView<'_>) -> RpcAnswer {
+        let outcome = match call.action {
             "agent_inventory" => agent_inventory(host),
             "collective_info" => collective_info(host),
             "daemon_stats" => daemon_stats(host),
@@ -60,7 +60,8 @@ impl RpcAgent for Rpcutil {
                 StatusCode::UnknownAction,
                 muster_protocol::rpc::unknown_action(action, "rpcutil"),
             ),
-        }
+        };
+        outcome.into()
     }
 }
 

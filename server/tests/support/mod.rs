@@ -154,9 +154,22 @@ impl Connected {
             bytes.extend_from_slice(b"\r\n");
         }
         self.bytes(&bytes, unix);
+        self.published()
+    }
+
+    /// What the node published since the last look.
+    pub(crate) fn published(&mut self) -> Vec<Published> {
         let mut output = Vec::new();
         self.node.client().take_output(&mut output);
         published(&output)
+    }
+
+    /// The lines the node sent since the last look.
+    pub(crate) fn taken(&mut self) -> Vec<String> {
+        let mut output = Vec::new();
+        self.node.client().take_output(&mut output);
+        let text = String::from_utf8(output).unwrap();
+        text.lines().map(str::to_owned).collect()
     }
 }
 
