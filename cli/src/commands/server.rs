@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use muster_reactor::process::use_small_pages;
 use muster_server::config::LogTarget;
 use muster_server::daemon::{Daemon, Stop};
 use muster_server::{NodeConfig, NodeFlags};
@@ -40,6 +41,8 @@ pub(crate) struct ServerArgs {
 }
 
 pub(crate) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
+    // A node shares its machine with what the machine is for.
+    use_small_pages();
     let settings = files::load(&args.config)?;
     let flags = NodeFlags {
         disable_tls: args.disable_tls || args.insecure,
