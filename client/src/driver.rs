@@ -23,6 +23,8 @@ use crate::nats::{Action, ClientCore, LinkEnd, ProtocolError, ServerAddr, State}
 
 /// Bytes read at a time, and from one connection in one turn.
 const READ_AT_ONCE: usize = 64 * 1024;
+/// Refused connections whose reasons are kept for the owner; the older ones go first.
+const CONNECT_FAILURES_MAX: usize = 64;
 
 /// A core with a client connection in it, and what surrounds it.
 pub trait Endpoint {
@@ -57,6 +59,17 @@ pub trait Endpoint {
 
     /// What TLS is spoken with, where it is spoken.
     fn tls(&self) -> Option<Arc<TlsConfig>>;
+}
+
+/// A connection the system would not make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectFailure {
+    /// The endpoint that wanted it, by index.
+    pub endpoint: usize,
+    /// Where it was to go.
+    pub server: ServerAddr,
+    /// What the system said.
+    pub why: String,
 }
 
 /// Bounds of a driver.
@@ -112,6 +125,7 @@ pub struct Driver<E: Endpoint> {
     connecting: usize,
     waiting: VecDeque<(u32, ServerAddr)>,
     events: Vec<Ready>,
+    failures: VecDeque<ConnectFailure>,
     wake: Option<Wake>,
 }
 
@@ -144,6 +158,7 @@ impl<E: Endpoint> Driver<E> {
             connecting: 0,
             waiting: VecDeque::new(),
             events: Vec::new(),
+            failures: VecDeque::new(),
             wake,
         })
     }
@@ -186,6 +201,11 @@ impl<E: Endpoint> Driver<E> {
     /// All endpoints, by index.
     pub fn endpoints(&self) -> impl Iterator<Item = &E> {
         self.stations.iter().map(|station| &station.endpoint)
+    }
+
+    /// The latest connections the system would not make, sixty-four at most, since this was last called.
+    pub fn take_connect_failures(&mut self) -> impl Iterator<Item = ConnectFailure> {
+        std::mem::take(&mut self.failures).into_iter()
     }
 
     /// What the endpoints share.
@@ -295,7 +315,8 @@ impl<E: Endpoint> Driver<E> {
             match link.channel.stream().connected() {
                 Ok(false) if !ended => return,
                 Ok(true) => self.connected(index),
-                Ok(false) | Err(_) => return self.connect_failed(index),
+                Ok(false) => return self.connect_failed(index, None),
+                Err(error) => return self.connect_failed(index, Some(error)),
             }
         }
         if let Some(link) = self.link(index) {
@@ -319,13 +340,32 @@ impl<E: Endpoint> Driver<E> {
         self.connect_waiting();
     }
 
-    fn connect_failed(&mut self, index: usize) {
+    fn connect_failed(&mut self, index: usize, error: Option<io::Error>) {
         self.drop_link(index);
+        self.note_connect_failure(index, error.as_ref());
         let at = self.moment();
         self.stations[index]
             .endpoint
             .handle_connect_failed(at, &mut self.shared);
         self.settle(index);
+    }
+
+    /// Keeps what the system said, which the core is not told.
+    fn note_connect_failure(&mut self, index: usize, error: Option<&io::Error>) {
+        if self.failures.len() == CONNECT_FAILURES_MAX {
+            self.failures.pop_front();
+        }
+        let server = self.stations[index].endpoint.client().server_tried();
+        let server = server.clone();
+        let why = error.map_or_else(
+            || "the connection was ended".to_owned(),
+            io::Error::to_string,
+        );
+        self.failures.push_back(ConnectFailure {
+            endpoint: index,
+            server,
+            why,
+        });
     }
 
     /// Forgets the link; one that was still connecting makes room for another.
@@ -355,7 +395,8 @@ impl<E: Endpoint> Driver<E> {
     }
 
     fn connect(&mut self, index: usize, server: &ServerAddr) {
-        if self.open(index, server).is_err() {
+        if let Err(error) = self.open(index, server) {
+            self.note_connect_failure(index, Some(&error));
             let at = self.moment();
             self.stations[index]
                 .endpoint

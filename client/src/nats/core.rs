@@ -304,6 +304,11 @@ impl ClientCore {
         (self.phase == Phase::Ready).then(|| self.pool.current(&self.config.servers))
     }
 
+    /// The server in use, or the one that was tried last.
+    pub fn server_tried(&self) -> &ServerAddr {
+        self.pool.current(&self.config.servers)
+    }
+
     /// The name the certificate of the server must bear, for TLS.
     pub fn tls_name(&self) -> &str {
         self.pool.tls_name(&self.config.servers)
