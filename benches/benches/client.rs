@@ -128,6 +128,7 @@ fn asked() -> (FleetSession, RequestId) {
         target: Target::Broadcast(Expect::Nodes(nodes())),
         timeout: Duration::from_secs(5),
         aggregates: Aggregates::default(),
+        options: Default::default(),
     };
     let id = session
         .start(Operation::Rpc(Box::new(rpc)), at)

@@ -91,6 +91,7 @@ impl FleetClient {
             target: Target::Broadcast(Expect::Nodes(self.names.clone())),
             timeout,
             aggregates: Aggregates::default(),
+            options: Default::default(),
         }))
     }
 

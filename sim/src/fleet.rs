@@ -49,6 +49,7 @@ pub fn ask(target: Target, timeout: Duration) -> Operation {
         target,
         timeout,
         aggregates: Aggregates::default(),
+        options: Default::default(),
     }))
 }
 

@@ -101,6 +101,7 @@ pub(crate) fn run(args: &RpcArgs) -> Result<Exit, Failure> {
             .timeout
             .unwrap_or(client.fleet.discovery_timeout + action_time),
         aggregates: Aggregates::of(action),
+        options: Default::default(),
     };
     let (replies, summary) = args.ask(&mut fleet, request, nodes.names.len())?;
     let replies: Vec<_> = replies.iter().map(Reply::of).collect();

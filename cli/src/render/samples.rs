@@ -76,6 +76,7 @@ pub(crate) fn summary(asked: &[&str], replied: &[&str], failed: usize) -> Summar
         replied: replied.iter().map(|name| (*name).to_owned()).collect(),
         ok: replied.len() - failed,
         failed,
+        filtered: 0,
         no_responses: missing.map(|name| (*name).to_owned()).collect(),
         unexpected: Vec::new(),
         drops: Drops::default(),

@@ -12,12 +12,15 @@ use super::event::FleetEvent;
 use super::operation::{Discover, Operation, Ping, Rpc};
 use super::session::FleetSession;
 use super::summary::Summary;
-use crate::driver::{Driver, DriverOptions, Endpoint};
+use crate::driver::{ConnectFailure, Driver, DriverOptions, Endpoint};
 use crate::moment::Moment;
-use crate::nats::{ClientCore, ProtocolError, State};
+use crate::nats::{ClientCore, ProtocolError, ServerAddr, State};
 
 /// The longest a turn sleeps; what is due sooner wakes it.
 const TURN_MAX: Duration = Duration::from_secs(1);
+
+/// How often each broker must have refused us before that is the answer: once may be chance, a broker that restarts just then.
+const REFUSALS_ENOUGH: u32 = 2;
 
 /// A connected client of the fleet. Each call blocks until the operation is over.
 #[derive(Debug)]
@@ -36,16 +39,29 @@ impl Fleet {
     /// Connects, and waits until the broker has taken us.
     ///
     /// # Errors
-    /// No broker took us in time.
+    /// No broker took us in time, or each has refused us twice.
     pub fn connect(config: FleetConfig) -> Result<Self, FleetError> {
+        Self::connect_through(config, &[])
+    }
+
+    /// Connects to the brokers of these federations, through which every request goes.
+    ///
+    /// # Errors
+    /// No broker took us in time, or each has refused us twice.
+    pub fn connect_through(
+        config: FleetConfig,
+        federations: &[String],
+    ) -> Result<Self, FleetError> {
         let clock = Clock::start();
+        let mut refusals = Refusals::of(&config.client.servers);
         let session = FleetSession::new(
             Arc::new(config.caller),
             Arc::new(config.client),
             random_seed(),
             clock.now(),
         )
-        .with_prepare_timeout(config.prepare_timeout);
+        .with_prepare_timeout(config.prepare_timeout)
+        .with_federations(federations);
         let mut driver =
             Driver::new(clock, DriverOptions::default(), (), None).map_err(FleetError::Io)?;
         driver.add(
@@ -56,7 +72,7 @@ impl Fleet {
             None,
         );
         let mut fleet = Self { driver };
-        fleet.wait_connected(config.prepare_timeout)?;
+        fleet.wait_connected(config.prepare_timeout, &mut refusals)?;
         Ok(fleet)
     }
 
@@ -123,7 +139,11 @@ impl Fleet {
         }
     }
 
-    fn wait_connected(&mut self, patience: Duration) -> Result<(), FleetError> {
+    fn wait_connected(
+        &mut self,
+        patience: Duration,
+        refusals: &mut Refusals,
+    ) -> Result<(), FleetError> {
         let began = self.driver.moment().now;
         loop {
             let (state, last) = self.driver.with(0, |wired, _, ()| {
@@ -136,6 +156,12 @@ impl Fleet {
                 return Ok(());
             }
             let waited = self.driver.moment().now.saturating_sub(began);
+            self.driver
+                .take_connect_failures()
+                .for_each(|failure| refusals.note(failure));
+            if let Some(brokers) = refusals.verdict() {
+                return Err(FleetError::Failed(Failure::Refused { waited, brokers }));
+            }
             if waited >= patience {
                 return Err(FleetError::Failed(Failure::NotConnected { waited, last }));
             }
@@ -143,6 +169,41 @@ impl Fleet {
                 .turn(patience.saturating_sub(waited).min(TURN_MAX))
                 .map_err(FleetError::Io)?;
         }
+    }
+}
+
+/// Which brokers the system could not connect us to, while there is no connection yet.
+struct Refusals {
+    brokers: Vec<(ServerAddr, u32, String)>,
+}
+
+impl Refusals {
+    fn of(brokers: &[ServerAddr]) -> Self {
+        let mut refusals = Self {
+            brokers: Vec::with_capacity(brokers.len()),
+        };
+        for broker in brokers {
+            if !refusals.brokers.iter().any(|(known, ..)| known == broker) {
+                refusals.brokers.push((broker.clone(), 0, String::new()));
+            }
+        }
+        refusals
+    }
+
+    fn note(&mut self, failure: ConnectFailure) {
+        let mut brokers = self.brokers.iter_mut();
+        if let Some((_, times, why)) = brokers.find(|(broker, ..)| *broker == failure.server) {
+            *times += 1;
+            *why = failure.why;
+        }
+    }
+
+    /// The reasons, if there is no use in going on.
+    fn verdict(&self) -> Option<Vec<(ServerAddr, String)>> {
+        let refused = |(broker, times, why): &(ServerAddr, u32, String)| {
+            (*times >= REFUSALS_ENOUGH).then(|| (broker.clone(), why.clone()))
+        };
+        self.brokers.iter().map(refused).collect()
     }
 }
 

@@ -285,6 +285,14 @@ impl Collector {
         self.names.get(index)
     }
 
+    /// Whether each node with a number below `end` has replied. `from` is where to look from, and moves to the first that has not.
+    pub(super) fn has_replied_up_to(&self, from: &mut usize, end: usize) -> bool {
+        while *from < end && self.replied.get(*from).is_some_and(|replied| *replied) {
+            *from += 1;
+        }
+        *from >= end
+    }
+
     /// Time from sending to the latest reply that counts.
     pub(super) fn latest_elapsed(&self) -> Option<Duration> {
         self.latest.map(|latest| latest.saturating_sub(self.sent))

@@ -10,7 +10,7 @@ use muster_protocol::security::SecurityError;
 use muster_reactor::tls::TlsConfigError;
 use muster_settings::SettingsErrors;
 
-use crate::nats::{LinkEnd, PublishError};
+use crate::nats::{LinkEnd, PublishError, ServerAddr};
 
 /// Why a request could not be built.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,11 +51,13 @@ pub enum StartError {
     Busy,
     /// A direct request names no node.
     NoTargets,
+    /// A batch needs nodes to divide, and the request names none.
+    BatchWithoutNodes,
     /// The inputs of an action are no JSON object.
     BadData(String),
     /// The request is none a node would accept.
     Build(BuildError),
-    /// A subject made of the collective, the agent or the caller can not be sent.
+    /// A subject made of the collective, the agent, the caller or a federation can not be sent.
     BadSubject(Box<str>),
 }
 
@@ -64,6 +66,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Busy => write!(f, "another operation is under way"),
             Self::NoTargets => write!(f, "a direct request names no node"),
+            Self::BatchWithoutNodes => write!(f, "only a direct request can go out in batches"),
             Self::BadData(why) => write!(f, "the inputs are no json object: {why}"),
             Self::Build(error) => error.fmt(f),
             Self::BadSubject(subject) => {
@@ -78,6 +81,13 @@ impl std::error::Error for StartError {}
 /// Why an operation could not be carried out. No node was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
+    /// Each broker of the list has refused us at least twice: there is no use in waiting.
+    Refused {
+        /// How long it was tried.
+        waited: Duration,
+        /// The brokers, and what the system said last of each.
+        brokers: Vec<(ServerAddr, String)>,
+    },
     /// There was no working connection in time.
     NotConnected {
         /// How long it was waited for.
@@ -94,6 +104,15 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Refused { waited, brokers } => {
+                write!(f, "no broker takes connections, tried for {waited:.1?}")?;
+                let mut between = ": ";
+                for (broker, why) in brokers {
+                    write!(f, "{between}{broker}: {why}")?;
+                    between = "; ";
+                }
+                Ok(())
+            }
             Self::NotConnected { waited, last } => {
                 write!(f, "no connection to a broker within {waited:?}")?;
                 match last {

@@ -2,10 +2,13 @@
 //!
 //! ```text
 //! Subscribing ──the broker has the subscription──▶ Publishing ──all sent──▶ Collecting ──▶ over
-//!      │ no connection in time                          │ deadline            complete, window, deadline
-//!      ▼                                                ▼
-//!   failed                                             over
+//!      │ no connection in time                      ▲   │ deadline           │  complete, window, deadline
+//!      ▼                                            │   ▼                    │
+//!   failed                                          │  over                  │ a group of a batch is over
+//!                                                   └────────── Pausing ◀────┘
 //! ```
+//!
+//! A request whose replies go elsewhere subscribes to nothing, and goes from Publishing to Confirming: it is over when the broker has it.
 //!
 //! What was handed to a connection is never published again, also when that connection breaks: a node must not act twice.
 
@@ -15,15 +18,15 @@ use std::time::Duration;
 use muster_protocol::filter::Filter;
 use muster_protocol::request_id::RequestId;
 use muster_protocol::rpc::{RpcReply, StatusCode};
-use muster_protocol::subject;
 
 use super::collect::{Collector, Outcome, ReplyView};
 use super::error::{BuildError, Failure, StartError};
 use super::event::{FleetEvent, NodeReply};
 use super::identity::Caller;
-use super::operation::Operation;
+use super::operation::{Batch, Operation, ReplyFilter, Results};
 use super::plan::{Addressing, Plan};
 use super::request::{RequestParts, check, encode_request, reply_subject};
+use super::route::{Federations, Route, with_reply_to};
 use super::summary::{Aggregates, Ended, Summary};
 use crate::moment::Moment;
 use crate::nats::{ClientCore, PublishError, Sid, State, is_sendable};
@@ -38,29 +41,40 @@ const SLICE_INTERVAL: Duration = Duration::from_micros(500);
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) id: RequestId,
-    pub(super) sid: Sid,
-    pub(super) stage: Stage,
+    /// The subscription to the replies; none where they go elsewhere.
+    pub(super) sid: Option<Sid>,
     pub(super) links_lost: u32,
-    agent: String,
+    stage: Stage,
     body: String,
     filter: Filter,
-    addressing: Addressing,
+    route: Route,
     timeout: Duration,
     is_rpc: bool,
+    results: Results,
+    batch: Option<Batch>,
+    reply_filter: Option<ReplyFilter>,
     collector: Collector,
     aggregates: Aggregates,
     failed: usize,
+    filtered: usize,
     begun: Moment,
     /// When the first message was handed to the connection.
     publish_began: Option<Duration>,
     publish_time: Duration,
+    /// Targets dealt with; see [`Route`].
+    next: usize,
+    /// Where the present group ends, in targets.
+    group_end: usize,
+    /// Targets before the first one that has not replied, as far as was looked.
+    answered: usize,
+    messages: usize,
     unsent: usize,
     progress_told: usize,
 }
 
 /// How far an operation has got.
 #[derive(Debug)]
-pub(super) enum Stage {
+enum Stage {
     /// The reply subject is subscribed; the broker has not confirmed it.
     Subscribing {
         /// The flush that confirms it.
@@ -72,13 +86,15 @@ pub(super) enum Stage {
     Publishing {
         /// The transport.
         payload: Vec<u8>,
-        /// How many messages are dealt with.
-        next: usize,
         /// When further ones can be handed over.
         again: Duration,
     },
     /// Replies are waited for.
     Collecting,
+    /// The next group of a batch is not due yet.
+    Pausing { until: Duration },
+    /// Nobody waits for replies; the broker has not confirmed the request.
+    Confirming { flush: u64, confirmed: bool },
 }
 
 /// How an operation ended.
@@ -89,9 +105,14 @@ pub(super) enum End {
 
 impl Job {
     /// Subscribes to the replies and asks the broker to confirm it.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what a session has, each of its own type"
+    )]
     pub(super) fn begin(
         operation: Operation,
         caller: &Caller,
+        federations: &Federations,
         id: RequestId,
         seed: u64,
         client: &mut ClientCore,
@@ -105,38 +126,53 @@ impl Job {
             filter: &plan.filter,
         };
         check(caller, &parts, id).map_err(StartError::Build)?;
-        let reply_to = reply_subject(caller, id);
-        for subject in [
-            reply_to.as_str(),
-            &subject::broadcast(&caller.collective, &plan.agent),
-        ] {
-            if !is_sendable(subject.as_bytes()) {
-                return Err(StartError::BadSubject(subject.into()));
-            }
+        let route = Route {
+            addressing: plan.addressing,
+            collective: caller.collective.clone(),
+            agent: plan.agent,
+            federations: federations.clone(),
+        };
+        let reply_to = match &plan.options.results {
+            Results::SendTo(subject) => subject.clone(),
+            Results::Collect | Results::Discard => reply_subject(caller, id),
+        };
+        if !is_sendable(reply_to.as_bytes()) {
+            return Err(StartError::BadSubject(reply_to.into()));
         }
-        let sid = client.subscribe(reply_to.as_bytes(), None);
+        if let Some(subject) = route.unsendable() {
+            return Err(StartError::BadSubject(subject.into()));
+        }
+        let sid = (plan.options.results == Results::Collect)
+            .then(|| client.subscribe(reply_to.as_bytes(), None));
         let flush = client.flush();
         Ok(Self {
             id,
             sid,
+            links_lost: 0,
             stage: Stage::Subscribing {
                 flush,
                 confirmed: false,
                 give_up,
             },
-            links_lost: 0,
-            agent: plan.agent,
             body: plan.body,
             filter: plan.filter,
-            addressing: plan.addressing,
+            route,
             timeout: plan.timeout,
             is_rpc: plan.is_rpc,
+            results: plan.options.results,
+            batch: plan.options.batch,
+            reply_filter: plan.options.reply_filter,
             collector: Collector::new(id, plan.expect, seed, at.now, at.now + plan.timeout),
             aggregates: plan.aggregates,
             failed: 0,
+            filtered: 0,
             begun: at,
             publish_began: None,
             publish_time: Duration::ZERO,
+            next: 0,
+            group_end: 0,
+            answered: 0,
+            messages: 0,
             unsent: 0,
             progress_told: 0,
         })
@@ -146,7 +182,8 @@ impl Job {
     pub(super) fn handle_flushed(&mut self, number: u64) {
         if let Stage::Subscribing {
             flush, confirmed, ..
-        } = &mut self.stage
+        }
+        | Stage::Confirming { flush, confirmed } = &mut self.stage
         {
             *confirmed |= number >= *flush;
         }
@@ -154,26 +191,46 @@ impl Job {
 
     /// A payload came on the reply subject.
     pub(super) fn handle_reply(&mut self, payload: &[u8], now: Duration) -> Option<NodeReply> {
-        let mut counted = None;
-        let (is_rpc, aggregates, failed) = (self.is_rpc, &mut self.aggregates, &mut self.failed);
+        let mut told = None;
+        let Self {
+            is_rpc,
+            aggregates,
+            failed,
+            filtered,
+            reply_filter,
+            ..
+        } = self;
+        let mut counted = false;
         let outcome = self
             .collector
             .handle_reply(payload, now, &mut |reply: ReplyView<'_>| {
-                if is_rpc {
-                    match RpcReply::parse(reply.body) {
-                        Ok(rpc) if rpc.statuscode == StatusCode::Ok => aggregates.add(&rpc),
-                        Ok(_) | Err(_) => *failed += 1,
-                    }
-                }
-                counted = Some(NodeReply {
+                counted = true;
+                let rpc = is_rpc.then(|| RpcReply::parse(reply.body));
+                let good = match &rpc {
+                    Some(Ok(rpc)) => rpc.statuscode == StatusCode::Ok,
+                    Some(Err(_)) => false,
+                    None => true,
+                };
+                *failed += usize::from(!good);
+                let reply = NodeReply {
                     sender: reply.sender.into(),
                     body: reply.body.into(),
                     time: reply.time,
                     elapsed: reply.elapsed,
-                });
+                };
+                if let Some(filter) = reply_filter
+                    && !filter.lets_through(&reply)
+                {
+                    *filtered += 1;
+                    return;
+                }
+                if let (true, Some(Ok(rpc))) = (good, &rpc) {
+                    aggregates.add(rpc);
+                }
+                told = Some(reply);
             });
-        debug_assert_eq!(counted.is_some(), outcome == Outcome::Counted);
-        counted
+        debug_assert_eq!(counted, outcome == Outcome::Counted);
+        told
     }
 
     /// Goes on as far as it can; says how it ended, if it did.
@@ -190,7 +247,7 @@ impl Job {
         {
             // Confirmed and lost again: the next connection has the subscription before anything is published on it.
             if confirmed && client.state() == State::Ready {
-                if let Err(error) = self.begin_publishing(client, caller, at) {
+                if let Err(error) = self.begin_group(client, caller, at) {
                     return Some(End::Failed(Failure::Build(error)));
                 }
             } else if at.now >= give_up {
@@ -200,9 +257,6 @@ impl Job {
                 return None;
             }
         }
-        if let Err(error) = self.publish(client, caller, at, tell) {
-            return Some(End::Failed(Failure::Publish(error)));
-        }
         let received = self.collector.received();
         if mem::replace(&mut self.progress_told, received) != received {
             tell(FleetEvent::Progress {
@@ -210,17 +264,22 @@ impl Job {
                 expected: self.collector.expected(),
             });
         }
-        if matches!(self.stage, Stage::Collecting) && self.collector.is_complete() {
-            return Some(End::Over(Ended::Complete));
+        loop {
+            if let Stage::Pausing { until } = self.stage {
+                if at.now < until {
+                    return None;
+                }
+                if let Err(error) = self.begin_group(client, caller, at) {
+                    return Some(self.broken(Failure::Build(error)));
+                }
+            }
+            if let Err(error) = self.publish(client, at, tell) {
+                return Some(self.broken(Failure::Publish(error)));
+            }
+            if !self.pause_after_group(at.now) {
+                return self.ended(at.now).map(End::Over);
+            }
         }
-        (at.now >= self.collector.deadline()).then(|| {
-            let by_window = self.collector.ends_by_window();
-            End::Over(if by_window {
-                Ended::Window
-            } else {
-                Ended::Deadline
-            })
-        })
     }
 
     /// When [`advance`](Self::advance) must be called, unless something happens before.
@@ -228,28 +287,36 @@ impl Job {
         match self.stage {
             Stage::Subscribing { give_up, .. } => give_up,
             Stage::Publishing { again, .. } => again.min(self.collector.deadline()),
-            Stage::Collecting => self.collector.deadline(),
+            Stage::Collecting | Stage::Confirming { .. } => self.collector.deadline(),
+            Stage::Pausing { until } => until,
         }
     }
 
     pub(super) fn summary(self, ended: Ended, now: Duration) -> Summary {
         let own = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
-        let unsent = match self.stage {
-            Stage::Publishing { next, .. } if self.addressing == Addressing::Direct => {
-                self.unsent + self.collector.expected().unwrap_or(0).saturating_sub(next)
-            }
-            Stage::Subscribing { .. } | Stage::Publishing { .. } | Stage::Collecting => self.unsent,
-        };
         let collector = &self.collector;
+        let waited_for = self.results == Results::Collect;
+        let unsent = match self.route.addressing {
+            // Before the first group the names are not missing for want of a link, but since nothing was begun.
+            Addressing::Direct if self.publish_began.is_some() => {
+                self.unsent + self.targets().saturating_sub(self.next)
+            }
+            Addressing::Direct | Addressing::Broadcast | Addressing::Service => self.unsent,
+        };
         Summary {
             request_id: self.id,
             ended,
             started: self.begun.unix,
-            expected: collector.expected(),
+            expected: collector.expected().filter(|_| waited_for),
             replied: collector.replied().map(str::to_owned).collect(),
             ok: collector.received() - self.failed,
             failed: self.failed,
-            no_responses: own(collector.missing()),
+            filtered: self.filtered,
+            no_responses: if waited_for {
+                own(collector.missing())
+            } else {
+                Vec::new()
+            },
             unexpected: own(collector.unexpected()),
             drops: collector.drops(),
             unsent,
@@ -263,7 +330,15 @@ impl Job {
         }
     }
 
-    fn begin_publishing(
+    /// How many targets there are in all; see [`Route`].
+    fn targets(&self) -> usize {
+        match self.route.addressing {
+            Addressing::Broadcast | Addressing::Service => 1,
+            Addressing::Direct => self.collector.expected().unwrap_or(0),
+        }
+    }
+
+    fn begin_group(
         &mut self,
         client: &ClientCore,
         caller: &Caller,
@@ -272,35 +347,38 @@ impl Job {
         let broker = client.connected_server();
         let broker = broker.map_or_else(|| "unknown".to_owned(), |addr| format!("nats://{addr}"));
         let parts = RequestParts {
-            agent: &self.agent,
+            agent: &self.route.agent,
             body: &self.body,
             filter: &self.filter,
         };
-        let payload = encode_request(caller, &parts, self.id, at.unix, &broker)?;
-        self.collector.mark_sent(at.now);
-        self.publish_began = Some(at.now);
+        let mut payload = encode_request(caller, &parts, self.id, at.unix, &broker)?;
+        if let Results::SendTo(subject) = &self.results {
+            payload = with_reply_to(&payload, subject);
+        }
+        if self.publish_began.is_none() {
+            self.collector.mark_sent(at.now);
+            self.publish_began = Some(at.now);
+        }
+        self.collector.extend(at.now + self.timeout);
+        let targets = self.targets();
+        self.group_end = self.batch.map_or(targets, |batch| {
+            targets.min(self.next.saturating_add(batch.size.get()))
+        });
         self.stage = Stage::Publishing {
             payload,
-            next: 0,
             again: at.now,
         };
         Ok(())
     }
 
-    /// Hands messages to the connection until its output is full or all are handed over.
+    /// Hands messages to the connection until its output is full or those of the group are all handed over.
     fn publish(
         &mut self,
         client: &mut ClientCore,
-        caller: &Caller,
         at: Moment,
         tell: &mut impl FnMut(FleetEvent),
     ) -> Result<(), PublishError> {
-        let Stage::Publishing {
-            payload,
-            next,
-            again,
-        } = &mut self.stage
-        else {
+        let Stage::Publishing { payload, again } = &mut self.stage else {
             return Ok(());
         };
         *again = at.now + SLICE_INTERVAL;
@@ -309,34 +387,87 @@ impl Job {
             return Ok(());
         }
         self.collector.extend(at.now + self.timeout);
-        let messages = match self.addressing {
-            Addressing::Broadcast => 1,
-            Addressing::Direct => self.collector.expected().unwrap_or(0),
-        };
-        while *next < messages && client.output().len() < SLICE_BYTES {
-            let subject = match self.addressing {
-                Addressing::Broadcast => subject::broadcast(&caller.collective, &self.agent),
-                Addressing::Direct => {
-                    let node = self.collector.node(*next).unwrap_or_default();
-                    subject::node(&caller.collective, node)
-                }
-            };
-            *next += 1;
-            match client.publish(subject.as_bytes(), None, payload) {
-                Ok(()) => {}
-                // One bad name does not keep the others from being asked; its node is named as missing.
-                Err(PublishError::BadSubject) => self.unsent += 1,
-                Err(error) => return Err(error),
-            }
+        while self.next < self.group_end && client.output().len() < SLICE_BYTES {
+            let range = self.next..self.group_end;
+            let sent = self
+                .route
+                .send(client, payload, self.id, &self.collector, range)?;
+            self.next += sent.targets;
+            self.messages += sent.messages;
+            self.unsent += sent.unsent;
         }
-        if *next == messages {
-            let began = self.publish_began.unwrap_or(at.now);
-            self.publish_time = at.now.saturating_sub(began);
-            self.stage = Stage::Collecting;
-            tell(FleetEvent::Published {
-                messages: messages - self.unsent,
-            });
+        if self.next == self.group_end {
+            self.handle_group_sent(client, at.now, tell);
         }
         Ok(())
+    }
+
+    fn handle_group_sent(
+        &mut self,
+        client: &mut ClientCore,
+        now: Duration,
+        tell: &mut impl FnMut(FleetEvent),
+    ) {
+        let is_last = self.next == self.targets();
+        self.stage = if is_last && self.results != Results::Collect {
+            Stage::Confirming {
+                flush: client.flush(),
+                confirmed: false,
+            }
+        } else {
+            Stage::Collecting
+        };
+        if is_last {
+            let began = self.publish_began.unwrap_or(now);
+            self.publish_time = now.saturating_sub(began);
+            tell(FleetEvent::Published {
+                messages: self.messages,
+            });
+        }
+    }
+
+    /// Where the present group is over and another one follows: waits for its turn.
+    fn pause_after_group(&mut self, now: Duration) -> bool {
+        if !matches!(self.stage, Stage::Collecting) || self.next == self.targets() {
+            return false;
+        }
+        let is_over = self.results != Results::Collect
+            || self
+                .collector
+                .has_replied_up_to(&mut self.answered, self.group_end)
+            || now >= self.collector.deadline();
+        if is_over {
+            let sleep = self.batch.map_or(Duration::ZERO, |batch| batch.sleep);
+            self.stage = Stage::Pausing { until: now + sleep };
+        }
+        is_over
+    }
+
+    fn ended(&self, now: Duration) -> Option<Ended> {
+        match self.stage {
+            Stage::Collecting if self.next < self.targets() => return None,
+            Stage::Collecting if self.collector.is_complete() => return Some(Ended::Complete),
+            Stage::Confirming {
+                confirmed: true, ..
+            } => return Some(Ended::Sent),
+            Stage::Subscribing { .. } | Stage::Pausing { .. } => return None,
+            Stage::Collecting | Stage::Confirming { .. } | Stage::Publishing { .. } => {}
+        }
+        (now >= self.collector.deadline()).then(|| {
+            if self.collector.ends_by_window() {
+                Ended::Window
+            } else {
+                Ended::Deadline
+            }
+        })
+    }
+
+    /// A failure once nodes have been asked: what they answered is not thrown away.
+    fn broken(&self, failure: Failure) -> End {
+        if self.next == 0 {
+            End::Failed(failure)
+        } else {
+            End::Over(Ended::Broken)
+        }
     }
 }

@@ -24,6 +24,7 @@ mod operation;
 mod plan;
 mod request;
 mod rfc3339;
+mod route;
 mod session;
 mod summary;
 
@@ -33,7 +34,10 @@ pub use self::config::{FleetConfig, FleetSettings, Surroundings, TlsPaths};
 pub use self::error::{BuildError, ConfigError, Failure, FleetError, StartError};
 pub use self::event::{FleetEvent, NodeReply};
 pub use self::identity::{Caller, CallerSecurity};
-pub use self::operation::{DISCOVERY_WINDOW, Discover, Operation, Ping, Rpc, Target};
+pub use self::operation::{
+    Batch, DISCOVERY_WINDOW, Discover, Operation, Ping, ReplyFilter, Results, Rpc, RpcOptions,
+    Target,
+};
 pub use self::request::{RequestParts, encode_request};
 pub use self::rfc3339::rfc3339_utc;
 pub use self::session::{FleetSession, PREPARE_TIMEOUT};

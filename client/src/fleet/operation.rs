@@ -1,10 +1,14 @@
 //! What a session can be asked to do.
 
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use muster_protocol::filter::Filter;
 
 use super::collect::Expect;
+use super::event::NodeReply;
 use super::summary::Aggregates;
 
 /// How long a discovery goes on after the latest answer.
@@ -65,6 +69,65 @@ pub struct Rpc {
     pub timeout: Duration,
     /// What is summed up over the good replies; [`Aggregates::default`] for nothing.
     pub aggregates: Aggregates,
+    /// Batches, where the replies go, which of them are shown.
+    pub options: RpcOptions,
+}
+
+/// What few requests need.
+#[derive(Debug, Clone, Default)]
+pub struct RpcOptions {
+    /// The nodes are asked in groups, one after another; for direct requests only.
+    pub batch: Option<Batch>,
+    /// What is done with the replies.
+    pub results: Results,
+    /// Which replies are told and summed up; all, where there is none.
+    pub reply_filter: Option<ReplyFilter>,
+}
+
+/// Nodes asked in groups: each group waits for its replies, or for the time of the request, and then sleeps.
+///
+/// The groups share a request id, so a node that answers late still counts; each has its own time and signature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batch {
+    /// Nodes in a group; the last one may have fewer.
+    pub size: NonZeroUsize,
+    /// The wait between the end of one group and the start of the next.
+    pub sleep: Duration,
+}
+
+/// What is done with the replies of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Results {
+    /// They are waited for and booked.
+    #[default]
+    Collect,
+    /// Nobody waits for them, and nobody gets them: the operation is over when the broker has the request.
+    Discard,
+    /// They go to this subject, to whoever listens there: the operation is over when the broker has the request.
+    SendTo(String),
+}
+
+/// Decides which replies are told and summed up. What it holds back was received all the same, and counts so.
+#[derive(Clone)]
+pub struct ReplyFilter(Arc<Decide>);
+
+type Decide = dyn Fn(&NodeReply) -> bool + Send + Sync;
+
+impl ReplyFilter {
+    /// A filter that lets those through for which `decide` is true.
+    pub fn new(decide: impl Fn(&NodeReply) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(decide))
+    }
+
+    pub(super) fn lets_through(&self, reply: &NodeReply) -> bool {
+        (self.0)(reply)
+    }
+}
+
+impl fmt::Debug for ReplyFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReplyFilter")
+    }
 }
 
 /// How a request reaches the nodes, and whose answers are waited for.
@@ -74,6 +137,8 @@ pub enum Target {
     Broadcast(Expect),
     /// One message to each of these nodes, with the same bytes.
     Direct(Vec<String>),
+    /// One message to whichever node offers the agent as a service and takes it; one reply is waited for, and nobody need be discovered.
+    Service,
 }
 
 impl Default for Discover {

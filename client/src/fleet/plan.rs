@@ -7,7 +7,7 @@ use muster_protocol::rpc::{DISCOVERY_AGENT, DISCOVERY_PING, RpcRequest};
 
 use super::collect::Expect;
 use super::error::StartError;
-use super::operation::{Operation, Rpc, Target};
+use super::operation::{Operation, Rpc, RpcOptions, Target};
 use super::summary::Aggregates;
 
 /// An operation, reduced to one request.
@@ -20,12 +20,15 @@ pub(super) struct Plan {
     pub(super) timeout: Duration,
     pub(super) is_rpc: bool,
     pub(super) aggregates: Aggregates,
+    pub(super) options: RpcOptions,
 }
 
+/// Which subjects a request goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Addressing {
     Broadcast,
     Direct,
+    Service,
 }
 
 impl Plan {
@@ -61,6 +64,7 @@ impl Plan {
             timeout,
             is_rpc: false,
             aggregates: Aggregates::default(),
+            options: RpcOptions::default(),
         }
     }
 
@@ -70,13 +74,20 @@ impl Plan {
         if !data.is_object() {
             return Err(StartError::BadData("the text is another value".to_owned()));
         }
+        if rpc.options.batch.is_some() && !matches!(rpc.target, Target::Direct(_)) {
+            return Err(StartError::BatchWithoutNodes);
+        }
         let (addressing, expect, mut filter) = match rpc.target {
             Target::Broadcast(expect) => (Addressing::Broadcast, expect, rpc.filter),
             Target::Direct(nodes) if nodes.is_empty() => return Err(StartError::NoTargets),
             // The filter has found these nodes; whether it still holds there is not asked again.
             Target::Direct(nodes) => (Addressing::Direct, Expect::Nodes(nodes), Filter::default()),
+            // Whoever takes it acts on it: there is nothing to choose by.
+            Target::Service => (Addressing::Service, Expect::Count(1), Filter::default()),
         };
-        filter.add_agent(&rpc.agent);
+        if addressing != Addressing::Service {
+            filter.add_agent(&rpc.agent);
+        }
         Ok(Self {
             body: RpcRequest::encode(&rpc.agent, &rpc.action, &rpc.data),
             agent: rpc.agent,
@@ -86,6 +97,7 @@ impl Plan {
             timeout: rpc.timeout,
             is_rpc: true,
             aggregates: rpc.aggregates,
+            options: rpc.options,
         })
     }
 }

@@ -18,6 +18,7 @@ use super::event::FleetEvent;
 use super::identity::Caller;
 use super::job::{End, Job};
 use super::operation::Operation;
+use super::route::Federations;
 use super::summary::Ended;
 use crate::moment::Moment;
 use crate::nats::{ClientConfig, ClientCore, Event, EventSink, LinkEnd, Message, ProtocolError};
@@ -32,6 +33,7 @@ pub struct FleetSession {
     caller: Arc<Caller>,
     rng: Rng,
     prepare_timeout: Duration,
+    federations: Federations,
     inner: Inner,
 }
 
@@ -57,6 +59,7 @@ impl FleetSession {
             caller,
             rng,
             prepare_timeout: PREPARE_TIMEOUT,
+            federations: Federations::default(),
             inner: Inner {
                 job: None,
                 events: VecDeque::new(),
@@ -70,6 +73,13 @@ impl FleetSession {
     #[must_use]
     pub fn with_prepare_timeout(mut self, timeout: Duration) -> Self {
         self.prepare_timeout = timeout;
+        self
+    }
+
+    /// Sends every request through these federations, each of which reaches the nodes of its own network; none means the network we are on.
+    #[must_use]
+    pub fn with_federations(mut self, names: &[String]) -> Self {
+        self.federations = names.iter().map(|name| name.as_str().into()).collect();
         self
     }
 
@@ -101,8 +111,16 @@ impl FleetSession {
         let id = RequestId::from_random(self.rng.u128(..).to_le_bytes());
         let seed = self.rng.u64(..);
         let give_up = at.now + self.prepare_timeout;
-        let client = &mut self.client;
-        let job = Job::begin(operation, &self.caller, id, seed, client, at, give_up)?;
+        let job = Job::begin(
+            operation,
+            &self.caller,
+            &self.federations,
+            id,
+            seed,
+            &mut self.client,
+            at,
+            give_up,
+        )?;
         self.inner.job = Some(job);
         Ok(id)
     }
@@ -178,7 +196,9 @@ impl FleetSession {
         let Some(job) = self.inner.job.take() else {
             return;
         };
-        self.client.unsubscribe(job.sid, None);
+        if let Some(sid) = job.sid {
+            self.client.unsubscribe(sid, None);
+        }
         let event = match end {
             End::Over(ended) => FleetEvent::Finished(Box::new(job.summary(ended, at.now))),
             End::Failed(Failure::NotConnected { waited, .. }) => {
@@ -193,7 +213,7 @@ impl FleetSession {
 
 impl EventSink for Inner {
     fn message(&mut self, message: Message<'_>) {
-        let Some(job) = self.job.as_mut().filter(|job| job.sid == message.sid) else {
+        let Some(job) = self.job.as_mut().filter(|job| job.sid == Some(message.sid)) else {
             return;
         };
         if let Some(reply) = job.handle_reply(message.payload, self.now) {

@@ -29,6 +29,8 @@ pub struct Summary {
     pub ok: usize,
     /// RPC replies with another status, or with a body that is none of an RPC agent.
     pub failed: usize,
+    /// Replies a [`ReplyFilter`](super::ReplyFilter) held back; they are among those above.
+    pub filtered: usize,
     /// Nodes that were asked and did not reply, sorted.
     pub no_responses: Vec<String>,
     /// Nodes that replied without being asked, sorted; at most ten thousand are named, [`Drops::unexpected`] counts all replies.
@@ -61,6 +63,10 @@ pub enum Ended {
     Window,
     /// The owner ended it.
     Cancelled,
+    /// The broker has the request, and nobody wants the replies here.
+    Sent,
+    /// A further group of a batch could not be sent; its nodes, and those after it, are among the unsent.
+    Broken,
 }
 
 impl Summary {
@@ -68,6 +74,7 @@ impl Summary {
     #[must_use]
     pub fn is_success(&self) -> bool {
         self.failed == 0
+            && self.unsent == 0
             && self.no_responses.is_empty()
             && self
                 .expected

@@ -8,7 +8,7 @@ use std::time::Duration;
 use muster_client::fleet::{
     Discover, Ended, Failure, Fleet, FleetConfig, FleetError, FleetEvent, Operation, Ping, Target,
 };
-use muster_client::nats::{ClientConfig, ServerAddr};
+use muster_client::nats::{Backoff, ClientConfig, ServerAddr};
 use muster_protocol::request_id::RequestId;
 
 use crate::session::{nodes, rpc};
@@ -135,6 +135,28 @@ fn a_port_where_nobody_listens_is_an_error_with_its_reason() {
     };
     match Fleet::connect(config) {
         Err(FleetError::Failed(Failure::NotConnected { last: Some(_), .. })) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn brokers_that_all_refuse_us_are_given_up_long_before_the_patience_ends() {
+    let closed = || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    let (first, second) = (closed(), closed());
+    let mut config = config(first);
+    let second = ServerAddr::new(second.ip().to_string(), second.port());
+    config.client.servers.push(second.clone());
+    // Waits of milliseconds between the rounds.
+    config.client.backoff = Backoff::new([Duration::from_millis(1)]);
+    match Fleet::connect(config) {
+        Err(FleetError::Failed(failure @ Failure::Refused { .. })) => {
+            let text = failure.to_string();
+            assert!(text.contains(&second.to_string()), "{text}");
+            assert!(text.contains("refused"), "{text}");
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
 
+mod batch;
 mod blocking;
 mod collector;
 mod config;
 mod direct;
+mod federation;
 mod links;
 mod session;
 mod support;
 mod vectors;
+mod ways;

@@ -23,6 +23,7 @@ pub(crate) fn rpc(target: Target) -> Operation {
         target,
         timeout: 5 * SECOND,
         aggregates: Default::default(),
+        options: Default::default(),
     }))
 }
 

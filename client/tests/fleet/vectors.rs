@@ -214,6 +214,7 @@ fn a_session_gives_what_the_recorded_client_gave() {
         target: Target::Direct(discovered),
         timeout: Duration::from_secs(12),
         aggregates: Aggregates::of(action),
+        options: Default::default(),
     })));
     play(&mut stage, id, replies);
     let summary = stage.finished().expect("a summary");
