@@ -4,6 +4,7 @@
 //! agents every node runs. Inputs from a command line become JSON values by [`Action::parse_inputs`]; values that are
 //! typed already are checked by [`Action::validate`]. This module loads no files and asks no registry.
 
+mod aggregate;
 mod input;
 mod summary;
 
@@ -13,6 +14,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+pub use self::aggregate::{AggregateError, AggregateResult, Aggregator, Chart, format_number};
 pub use self::input::{InputError, Inputs, split_pair};
 pub use self::summary::Summary;
 

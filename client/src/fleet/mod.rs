@@ -19,6 +19,7 @@ mod error;
 mod event;
 mod identity;
 mod job;
+mod limit;
 mod names;
 mod operation;
 mod plan;
@@ -34,6 +35,7 @@ pub use self::config::{FleetConfig, FleetSettings, Surroundings, TlsPaths};
 pub use self::error::{BuildError, ConfigError, Failure, FleetError, StartError};
 pub use self::event::{FleetEvent, NodeReply};
 pub use self::identity::{Caller, CallerSecurity};
+pub use self::limit::{Limit, LimitError, LimitMethod};
 pub use self::operation::{
     Batch, DISCOVERY_WINDOW, Discover, Operation, Ping, ReplyFilter, Results, Rpc, RpcOptions,
     Target,

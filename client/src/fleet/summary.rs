@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use muster_protocol::ddl;
+use muster_protocol::ddl::{Action, AggregateError, Aggregator};
 use muster_protocol::request_id::RequestId;
 use muster_protocol::rpc::{RpcReply, StatusCode};
 use serde::{Serialize, Serializer};
@@ -142,32 +142,40 @@ fn as_utc<S: Serializer>(unix: &Duration, serializer: S) -> Result<S::Ok, S::Err
 
 /// What an action's DDL wants summed up over the good replies.
 ///
-/// Serialises as the machine formats write `summaries`: an object of counts for each output.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Serialises as the machine formats write `summaries`: an object with what came of each output.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Aggregates {
-    outputs: BTreeMap<String, ddl::Summary>,
+    outputs: BTreeMap<String, Aggregator>,
+    problems: Vec<AggregateError>,
 }
 
 impl Aggregates {
-    /// What the action wants summed up. Of the functions a DDL can name only `summary` is known; others are passed over.
+    /// What the action wants summed up. Of two functions for one output the later one counts, as with peers.
     #[must_use]
-    pub fn of(action: &ddl::Action) -> Self {
-        let known = action
-            .aggregate
-            .iter()
-            .filter(|aggregate| aggregate.function == "summary");
-        let outputs = known.filter_map(|aggregate| aggregate.output());
-        Self {
-            outputs: outputs
-                .map(|name| (name.to_owned(), ddl::Summary::default()))
-                .collect(),
+    pub fn of(action: &Action) -> Self {
+        let mut aggregates = Self::default();
+        for aggregate in &action.aggregate {
+            match Aggregator::new(aggregate) {
+                Ok(aggregator) => {
+                    let output = aggregator.output().to_owned();
+                    aggregates.outputs.insert(output, aggregator);
+                }
+                Err(problem) => aggregates.problems.push(problem),
+            }
         }
+        aggregates
     }
 
     /// Whether nothing is summed up.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.outputs.is_empty()
+    }
+
+    /// What the action wants and nobody can do, for a warning.
+    #[must_use]
+    pub fn problems(&self) -> &[AggregateError] {
+        &self.problems
     }
 
     /// Adds a reply, if it is a good one. An output it does not have is not counted.
@@ -179,26 +187,23 @@ impl Aggregates {
         let Ok(Value::Object(data)) = serde_json::from_str(reply.data) else {
             return;
         };
-        for (output, summary) in &mut self.outputs {
+        for (output, aggregator) in &mut self.outputs {
             if let Some(value) = data.get(output) {
-                summary.add(value);
+                aggregator.add(value);
             }
         }
     }
 
-    /// The outputs by name, with the counts of their values.
-    pub fn outputs(&self) -> impl Iterator<Item = (&str, &ddl::Summary)> {
+    /// The outputs by name; [`Aggregator::result`] says what came of each.
+    pub fn outputs(&self) -> impl Iterator<Item = (&str, &Aggregator)> {
         self.outputs
             .iter()
-            .map(|(output, summary)| (output.as_str(), summary))
+            .map(|(output, aggregator)| (output.as_str(), aggregator))
     }
 }
 
 impl Serialize for Aggregates {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.outputs.iter().map(|(output, summary)| {
-            let counts: BTreeMap<_, _> = summary.entries().into_iter().collect();
-            (output, counts)
-        }))
+        self.outputs.serialize(serializer)
     }
 }

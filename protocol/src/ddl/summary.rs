@@ -13,11 +13,26 @@ pub struct Summary {
 impl Summary {
     /// Counts one value.
     pub fn add(&mut self, value: &Value) {
-        let text = match value {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
-        *self.counts.entry(text).or_insert(0) += 1;
+        match value {
+            Value::String(text) => self.add_text(text),
+            other => self.add_text(&other.to_string()),
+        }
+    }
+
+    /// Counts one text. Only its first time costs memory.
+    pub fn add_text(&mut self, text: &str) {
+        match self.counts.get_mut(text) {
+            Some(count) => *count += 1,
+            None => {
+                self.counts.insert(text.to_owned(), 1);
+            }
+        }
+    }
+
+    /// Whether nothing was counted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
     }
 
     /// Values and their counts, the most frequent first, equal ones by text.
