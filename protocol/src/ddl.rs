@@ -2,11 +2,14 @@
 //!
 //! The JSON form is that of the fleet, so DDL files written for other servers load here. [`Ddl::builtin`] has those of the
 //! agents every node runs. Inputs from a command line become JSON values by [`Action::parse_inputs`]; values that are
-//! typed already are checked by [`Action::validate`]. This module loads no files and asks no registry.
+//! typed already are checked by [`Action::validate`]. What is summed up over all replies is an [`Aggregator`] each.
+//! [`Ddl::check`] says all that is wrong with a DDL. This module loads no files and asks no registry.
 
 mod aggregate;
+mod check;
 mod input;
 mod summary;
+mod validation;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -15,8 +18,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 pub use self::aggregate::{AggregateError, AggregateResult, Aggregator, Chart, format_number};
+pub use self::check::DdlProblem;
 pub use self::input::{InputError, Inputs, split_pair};
 pub use self::summary::Summary;
+pub use self::validation::Validation;
 
 /// Description of one agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,7 +115,7 @@ pub struct Input {
     pub optional: bool,
     /// A validator's name or a regex; texts only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub validation: Option<String>,
+    pub validation: Option<Validation>,
     /// Longest text in bytes; 0 and absent mean any length.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maxlength: Option<usize>,
@@ -178,13 +183,17 @@ impl Ddl {
         serde_json::from_slice(document)
     }
 
-    /// The DDL of an agent every node runs: `rpcutil` or `discovery`.
+    /// The agents whose DDL is built in.
+    pub const BUILTIN: [&'static str; 3] = ["choria_util", "discovery", "rpcutil"];
+
+    /// The DDL of an agent every node runs, one of [`Ddl::BUILTIN`].
     #[must_use]
     pub fn builtin(agent: &str) -> Option<&'static Self> {
-        static BUILTIN: LazyLock<[Ddl; 2]> = LazyLock::new(|| {
+        static BUILTIN: LazyLock<[Ddl; 3]> = LazyLock::new(|| {
             [
-                include_str!("ddl/rpcutil.json"),
+                include_str!("ddl/choria_util.json"),
                 include_str!("ddl/discovery.json"),
+                include_str!("ddl/rpcutil.json"),
             ]
             .map(|text| Ddl::parse(text.as_bytes()).expect("a test reads every builtin ddl"))
         });
@@ -199,6 +208,18 @@ impl Ddl {
 }
 
 impl Action {
+    /// Adds the defaults of outputs that are not there, as a server does for agents that leave them out.
+    pub fn fill_outputs(&self, outputs: &mut Inputs) {
+        for (name, output) in &self.output {
+            if let Some(default) = &output.default
+                && !default.is_null()
+                && !outputs.contains_key(name)
+            {
+                outputs.insert(name.clone(), default.clone());
+            }
+        }
+    }
+
     /// The label of an output, its name where it has none.
     #[must_use]
     pub fn display_as<'a>(&'a self, output: &'a str) -> &'a str {

@@ -4,6 +4,8 @@
     reason = "a test reads its inputs; the crate itself does not"
 )]
 
+#[path = "../../fuzz/checks/protocol_ddl.rs"]
+mod ddl;
 #[path = "../../fuzz/checks/protocol_request.rs"]
 mod request;
 #[path = "../../fuzz/checks/protocol_rpc_body.rs"]
@@ -34,6 +36,11 @@ fn requests() {
 #[test]
 fn rpc_bodies() {
     replay("protocol_rpc_body", rpc_body::run);
+}
+
+#[test]
+fn ddls() {
+    replay("protocol_ddl", ddl::run);
 }
 
 /// Each input as it is, and cut and damaged at every sixteenth byte.

@@ -20,6 +20,10 @@ fn builtin_ddls_read_and_hold_together() {
     }
     assert_eq!(Ddl::builtin("discovery").unwrap().actions, []);
     assert!(Ddl::builtin("x").is_none());
+    let util = Ddl::builtin("choria_util").unwrap();
+    let info = util.action("info").unwrap();
+    assert_eq!((info.output.len(), info.aggregate.len()), (16, 8));
+    assert_eq!(util.action("machine_transition").unwrap().input.len(), 5);
     let action = rpcutil.action("daemon_stats").unwrap();
     assert_eq!(action.display_as("validated"), "Security Validated");
     assert_eq!(action.display_as("other"), "other");
@@ -154,6 +158,18 @@ fn every_problem_is_named() {
             "{word}"
         );
     }
+}
+
+#[test]
+fn defaults_of_outputs_fill_what_an_agent_left_out() {
+    let action: Action = serde_json::from_value(json!({
+        "action": "a",
+        "output": {"o": {"default": 7}, "p": {"default": null}, "q": {"default": "x"}, "r": {}}
+    }))
+    .unwrap();
+    let mut data = json!({"q": null}).as_object().unwrap().clone();
+    action.fill_outputs(&mut data);
+    assert_eq!(Value::Object(data), json!({"o": 7, "q": null}));
 }
 
 #[test]
