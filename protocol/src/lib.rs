@@ -6,6 +6,7 @@
 //!
 //! The layers, outside in: [`transport`] (routing, unsigned), [`secure_request`] or [`secure_reply`] (signature or hash),
 //! [`request`] or [`reply`] (envelope), and the agent's own body ([`rpc`]).
+//! Beside requests and replies there are [`registration`] bodies and [`lifecycle`] events.
 //! Only version 1 of the layers is spoken; [`version::detect_version`] tells the versions apart.
 #![forbid(unsafe_code)]
 
@@ -14,9 +15,12 @@ pub mod caller;
 pub mod ddl;
 pub mod filter;
 pub mod json;
+pub mod lifecycle;
+pub mod registration;
 pub mod reply;
 pub mod request;
 pub mod request_id;
+pub mod rfc3339;
 pub mod rpc;
 pub mod secure_reply;
 pub mod secure_request;

@@ -24,7 +24,6 @@ mod names;
 mod operation;
 mod plan;
 mod request;
-mod rfc3339;
 mod route;
 mod session;
 mod summary;
@@ -41,6 +40,6 @@ pub use self::operation::{
     Target,
 };
 pub use self::request::{RequestParts, encode_request};
-pub use self::rfc3339::rfc3339_utc;
 pub use self::session::{FleetSession, PREPARE_TIMEOUT};
 pub use self::summary::{Aggregates, Ended, RequestStats, Summary};
+pub use muster_protocol::rfc3339::rfc3339_utc;

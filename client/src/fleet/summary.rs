@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::collect::Drops;
-use super::rfc3339::rfc3339_utc;
+use muster_protocol::rfc3339::rfc3339_utc;
 
 /// What came of an operation.
 #[derive(Debug, Clone)]
