@@ -8,7 +8,9 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use muster_protocol::Scratch;
-use muster_protocol::filter::{CompiledFilter, FactsView, Filter, NodeView, parse_fact_filter};
+use muster_protocol::filter::{
+    CompiledFilter, FactsView, Filter, NoData, NodeView, parse_fact_filter,
+};
 use muster_protocol::reply::{ReplyParts, encode_reply_transport, parse_reply};
 use muster_protocol::request::{Request, encode_request_transport};
 use muster_protocol::rpc::{RpcReply, RpcRequest, StatusCode};
@@ -142,6 +144,7 @@ fn requests(criterion: &mut Criterion) {
         agents: &["discovery", "rpcutil"],
         classes: &["base", "role::web"],
         facts: &facts,
+        data: &NoData,
     };
     assert!(compiled.matches(&node));
     group.bench_function("match_filter", |bencher| {

@@ -1,6 +1,6 @@
 //! A request or reply that parses must come out of the encoder with the same meaning, and its filter must be answerable.
 
-use muster_protocol::filter::{FactsView, NodeView};
+use muster_protocol::filter::{FactsView, NoData, NodeView};
 use muster_protocol::reply::Reply;
 use muster_protocol::request::Request;
 
@@ -22,6 +22,7 @@ pub(crate) fn run(data: &[u8]) {
             agents: &["discovery", "rpcutil"],
             classes: &["role::web", "base"],
             facts: &facts,
+            data: &NoData,
         });
     }
     if let Ok(reply) = Reply::parse(data) {

@@ -8,10 +8,11 @@
 //!  "agent":["rpcutil"],"identity":["node1.example.net","/^web/"],"compound":[[{"expr":"…"}]]}
 //! ```
 //!
-//! Compound expressions travel but are not evaluated yet: an entry makes the node not match, as an error in evaluation
-//! does.
+//! Compound expressions are those of [`expr`](crate::expr), with the node's facts, classes, agents and data plugins in
+//! sight: see [`check_compound`].
 
 mod cli;
+mod compound;
 mod facts;
 mod matcher;
 
@@ -24,6 +25,7 @@ use serde_json::Value;
 use crate::json;
 
 pub use self::cli::{FactFilterError, parse_fact_filter, parse_with};
+pub use self::compound::{COMPOUND_MAX, DataPlugins, NoData, check_compound};
 pub use self::facts::{FactsError, FactsView};
 pub use self::matcher::{CompiledFilter, NodeView, REGEX_BYTES_MAX};
 

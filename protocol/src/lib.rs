@@ -13,6 +13,7 @@
 pub mod base64;
 pub mod caller;
 pub mod ddl;
+pub mod expr;
 pub mod filter;
 pub mod json;
 pub mod lifecycle;

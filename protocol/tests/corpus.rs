@@ -6,6 +6,8 @@
 
 #[path = "../../fuzz/checks/protocol_ddl.rs"]
 mod ddl;
+#[path = "../../fuzz/checks/protocol_expr.rs"]
+mod expr;
 #[path = "../../fuzz/checks/protocol_request.rs"]
 mod request;
 #[path = "../../fuzz/checks/protocol_rpc_body.rs"]
@@ -41,6 +43,11 @@ fn rpc_bodies() {
 #[test]
 fn ddls() {
     replay("protocol_ddl", ddl::run);
+}
+
+#[test]
+fn expressions() {
+    replay("protocol_expr", expr::run);
 }
 
 /// Each input as it is, and cut and damaged at every sixteenth byte.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use muster_protocol::Scratch;
 use muster_protocol::caller::CallerId;
-use muster_protocol::filter::{FactsView, NodeView};
+use muster_protocol::filter::{FactsView, NoData, NodeView};
 use muster_protocol::reply::{Reply, ReplyParts, encode_reply_transport, parse_reply};
 use muster_protocol::request::{Request, encode_request_transport};
 use muster_protocol::rpc::{
@@ -272,10 +272,7 @@ fn filters_pick_the_nodes_that_answered() {
         if recorded.subject != "mcollective.broadcast.agent.discovery" {
             continue;
         }
-        if !request.filter.compound.is_empty() {
-            compound += 1;
-            continue;
-        }
+        compound += usize::from(!request.filter.compound.is_empty());
         let answered = nodes_that_answered(&messages, &request.request_id);
         let picked: Vec<_> = NODES
             .iter()
@@ -285,6 +282,7 @@ fn filters_pick_the_nodes_that_answered() {
                     agents: &["choria_util", "discovery", "rpcutil", "scout"],
                     classes: &["role::web", "base"],
                     facts: &FactsView::parse(facts).unwrap(),
+                    data: &NoData,
                 })
             })
             .map(|(identity, _)| (*identity).to_owned())

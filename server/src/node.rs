@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use muster_client::Moment;
 use muster_client::nats::{ClientConfig, ClientCore, Event, EventSink, Message, ProtocolError};
-use muster_protocol::filter::NodeView;
+use muster_protocol::filter::{NoData, NodeView};
 use muster_protocol::reply::{ReplyParts, encode_reply_transport};
 use muster_protocol::{Scratch, subject};
 use tracing::{debug, info, trace, warn};
@@ -293,6 +293,7 @@ impl Node {
             agents: self.setup.agent_names(),
             classes: &self.classes,
             facts: &self.facts.view(),
+            data: &NoData,
         };
         if !request.filter.matches(&view) {
             self.counters.filtered += 1;

@@ -11,13 +11,14 @@
 use regex::{Regex, RegexBuilder};
 
 use super::Filter;
+use super::compound::{CompiledCompound, DataPlugins};
 use super::facts::{CompiledFact, FactsView};
 
 /// Memory one compiled regex may take, twice (program and cache). Callers are authenticated but not trusted.
 pub const REGEX_BYTES_MAX: usize = 1 << 20;
 
 /// What a node knows of itself.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct NodeView<'a, S = String> {
     /// The node's name.
     pub identity: &'a str,
@@ -27,6 +28,8 @@ pub struct NodeView<'a, S = String> {
     pub classes: &'a [S],
     /// Its facts.
     pub facts: &'a FactsView<'a>,
+    /// What its data plugins know.
+    pub data: &'a dyn DataPlugins,
 }
 
 /// A filter ready to be asked many times.
@@ -36,12 +39,12 @@ pub struct CompiledFilter {
     agent: Vec<Needle>,
     class: Vec<Needle>,
     fact: Vec<CompiledFact>,
-    compound: bool,
+    compound: CompiledCompound,
 }
 
 /// One entry of a list of names.
 #[derive(Debug, Clone)]
-enum Needle {
+pub(super) enum Needle {
     Exact(Box<str>),
     Regex(Regex),
     /// A regex that does not compile.
@@ -67,7 +70,7 @@ impl CompiledFilter {
                 .map(|class| Needle::new(class, true))
                 .collect(),
             fact: filter.fact.iter().map(CompiledFact::new).collect(),
-            compound: !filter.compound.is_empty(),
+            compound: CompiledCompound::new(&filter.compound),
         }
     }
 
@@ -89,19 +92,18 @@ impl CompiledFilter {
                 .iter()
                 .all(|needle| needle.matches_any(node.classes))
             && self.fact.iter().all(|fact| fact.matches(node.facts))
-            && !self.compound
+            && self.compound.matches(node)
     }
 
-    /// True if the filter holds a compound expression of the known shape, or any other entry in its place; no node
-    /// matches such a filter yet.
+    /// True if the filter holds a compound expression, or anything else in its place.
     #[must_use]
     pub const fn has_compound(&self) -> bool {
-        self.compound
+        !matches!(self.compound, CompiledCompound::Absent)
     }
 }
 
 impl Needle {
-    fn new(entry: &str, is_class: bool) -> Self {
+    pub(super) fn new(entry: &str, is_class: bool) -> Self {
         let pattern = entry
             .strip_prefix('/')
             .and_then(|entry| entry.strip_suffix('/'));
@@ -120,7 +122,7 @@ impl Needle {
         }
     }
 
-    fn matches_any<S: AsRef<str>>(&self, names: &[S]) -> bool {
+    pub(super) fn matches_any<S: AsRef<str>>(&self, names: &[S]) -> bool {
         names.iter().any(|name| self.matches(name.as_ref()))
     }
 }

@@ -1,0 +1,653 @@
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::*;
+use crate::rpc::RpcReply;
+
+mod prop;
+
+/// Variables from JSON; functions `twice` and `fails`.
+pub(super) struct Table(BTreeMap<String, Value>);
+
+impl Table {
+    pub(super) fn new(json: &serde_json::Value) -> Self {
+        let members = json.as_object().unwrap();
+        Self(
+            members
+                .iter()
+                .map(|(name, value)| (name.clone(), Value::from_json(value)))
+                .collect(),
+        )
+    }
+}
+
+impl Environment for Table {
+    fn variable(&self, name: &str) -> Option<Value> {
+        self.0.get(name).cloned()
+    }
+
+    fn call(&self, name: &str, arguments: &[Value]) -> Result<Value, EvalError> {
+        match (name, arguments) {
+            ("twice", [Value::Int(number)]) => Ok(Value::Int(number * 2)),
+            ("fails", _) => Err(EvalError::Failed("it was asked to".into())),
+            _ => Err(EvalError::UnknownFunction(name.into())),
+        }
+    }
+}
+
+fn table() -> Table {
+    Table::new(&json!({
+        "host": "web1.example.net", "n": 3, "f": 2.5, "yes": true, "no": false,
+        "list": [1, 2, 3], "words": ["a", "b"], "empty": [],
+        "os": {"family": "Debian", "release": {"major": 12}, "not": 1},
+        "disks": [{"name": "sda", "size": 100}, {"name": "loop0", "size": 1}],
+    }))
+}
+
+fn evaluate(text: &str) -> Result<Value, EvalError> {
+    let expression = Expression::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    expression.evaluate(&table())
+}
+
+/// The expression on the left gives what the JSON on the right says, whole numbers and floats kept apart.
+#[track_caller]
+fn gives(text: &str, expected: serde_json::Value) {
+    assert_eq!(evaluate(text), Ok(Value::from_json(&expected)), "{text}");
+}
+
+#[track_caller]
+fn holds(texts: &[&str]) {
+    for text in texts {
+        assert_eq!(evaluate(text), Ok(Value::Bool(true)), "{text}");
+    }
+}
+
+#[track_caller]
+fn fails(text: &str, message: &str) {
+    let error = evaluate(text).expect_err(text);
+    assert_eq!(error.to_string(), message, "{text}");
+}
+
+#[track_caller]
+fn refused(text: &str, message: &str) {
+    let error = Expression::parse(text).expect_err(text);
+    assert_eq!(error.to_string(), message, "{text}");
+}
+
+#[test]
+fn literals() {
+    gives("42", json!(42));
+    gives("0x2A + 0o52 + 0b101010 + 1_000", json!(1126));
+    gives("[.5, 1e3, 2., 1.5e-1]", json!([0.5, 1000.0, 2.0, 0.15]));
+    gives(
+        r#""a\"b\n\x41\u00e4\u{1F600}\101\'""#,
+        json!("a\"b\nAä😀A'"),
+    );
+    gives(r"'it\'s'", json!("it's"));
+    gives("`raw \\n ``x```", json!("raw \\n `x`"));
+    gives("nil", json!(null));
+    gives(
+        "{a: 1, 'b c': [true,], 3: nil, (\"x\" + \"y\"): {},}",
+        json!({"a": 1, "b c": [true], "3": null, "xy": {}}),
+    );
+    gives("1 // one\n + /* two */ 2", json!(3));
+}
+
+#[test]
+fn arithmetic_keeps_whole_numbers_whole() {
+    gives("1 + 2 * 3 - 4", json!(3));
+    gives("1 + 2.0", json!(3.0));
+    gives("7 / 2", json!(3.5));
+    gives("4 / 2", json!(2.0));
+    gives("-7 % 3", json!(-1));
+    gives("2 ** 3 ** 2", json!(512.0));
+    gives("-2 ^ 2 + 0", json!(-4.0));
+    gives("+n - -n", json!(6));
+    gives("9223372036854775807 + 1", json!(i64::MIN));
+    gives("\"a\" + 'b'", json!("ab"));
+    holds(&[
+        "1 / 0 > 1e300",
+        "1 == 1.0",
+        "n > f",
+        "2 in [1.0, 2.0]",
+        "[1, 2] == [1.0, 2]",
+    ]);
+    fails("1 % 0", "division by zero");
+    fails("f % 2", "% does not work on float and int");
+    fails("1 + 'a'", "+ does not work on int and string");
+    fails("-'a'", "- does not work on string");
+    fails("missing > 1", "> does not work on nil and int");
+    fails("'a' < 1", "< does not work on string and int");
+}
+
+#[test]
+fn operators_bind_as_the_reference_has_it() {
+    holds(&[
+        "true or false and false",
+        "(yes or no) and not no",
+        "not no == true",
+        "!no && yes || fails()",
+        "1 < 2 == true",
+        "1 + 1 == 2 and 2 * 3 == 6",
+        "1 < n < 5",
+        "1 < n <= 3 < 9 > 8",
+        "not (5 > n > 4)",
+        "1 in 1..3",
+        "n - 1 in 1..n - 1",
+        "no ? false : yes",
+        "no ? false : no ? false : true",
+        "yes ?: fails()",
+        "no ?: yes",
+        "(missing ?? 5) == 5",
+    ]);
+    refused(
+        "missing ?? 1 + 1",
+        "column 14: ?? can not be mixed with other operators without brackets",
+    );
+    gives("1 + missing ?? 1", json!(2));
+    gives("missing ?? nil ?? 'x'", json!("x"));
+}
+
+#[test]
+fn conditions_are_bools_and_stop_early() {
+    gives("no and fails()", json!(false));
+    gives("yes or fails()", json!(true));
+    // The last side counts as it is.
+    gives("yes and missing", json!(null));
+    fails("missing and yes", "and does not work on nil");
+    fails("1 or yes", "or does not work on int");
+    fails("not missing", "not does not work on nil");
+    fails("n ? 1 : 2", "? does not work on int");
+    fails("yes and fails()", "it was asked to");
+}
+
+#[test]
+fn texts_are_searched() {
+    holds(&[
+        "host contains 'example'",
+        "host startsWith 'web'",
+        "host endsWith '.net'",
+        "host matches '^web[0-9]'",
+        "host matches '^' + 'web'",
+        "not (host matches '^WEB')",
+        "host not matches 'db'",
+        "host not contains 'db' and host not startsWith 'x' and host not endsWith 'x'",
+        "'c' not in words",
+        "missing contains 'x' == false",
+        "not (missing matches 'x')",
+        "'Apache' == 'Apache' and 'a' < 'b'",
+    ]);
+    fails("n contains 'x'", "contains does not work on int and string");
+    fails("n matches 'x'", "matches does not work on int");
+    fails(
+        "host matches '(' + ''",
+        "\"(\" is no regex, or too large a one",
+    );
+    refused(
+        "host matches '('",
+        "column 6: \"(\" is no regex, or too large a one",
+    );
+}
+
+#[test]
+fn members_and_indices() {
+    gives("os.family", json!("Debian"));
+    gives("os['release'].major", json!(12));
+    gives("os.release[\"major\"]", json!(12));
+    gives("os.not", json!(1));
+    gives("os.missing", json!(null));
+    gives("os.missing?.deeper.still", json!(null));
+    gives("os?.release?.major", json!(12));
+    gives("missing?.[0]", json!(null));
+    gives("(missing?.x) ?? 'none'", json!("none"));
+    gives("list[0] + list[-1]", json!(4));
+    gives("host[0]", json!(119));
+    gives("list[1:]", json!([2, 3]));
+    gives("list[:-1]", json!([1, 2]));
+    gives("list[1:2]", json!([2]));
+    gives("list[2:1]", json!([]));
+    gives("list[:]", json!([1, 2, 3]));
+    gives("host[:3]", json!("web"));
+    gives("host[-3:99]", json!("net"));
+    fails(
+        "os.missing.deeper",
+        "access to a member does not work on nil and string",
+    );
+    fails(
+        "missing?.x[0]",
+        "access to a member does not work on nil and int",
+    );
+    fails("list[3]", "index 3 is outside of a length of 3");
+    fails("list[-4]", "index -4 is outside of a length of 3");
+    fails(
+        "list.x",
+        "access to a member does not work on array and string",
+    );
+    refused(
+        "os.family()",
+        "column 4: family is no function, and values have no methods",
+    );
+}
+
+#[test]
+fn membership() {
+    holds(&[
+        "2 in list",
+        "9 not in list",
+        "'family' in os",
+        "not ('x' in os)",
+        "not (1 in missing)",
+        "nil in [nil]",
+    ]);
+    fails("'a' in host", "in does not work on string and string");
+    fails("1 in os", "in does not work on int and map");
+}
+
+#[test]
+fn closures_look_at_every_item() {
+    holds(&[
+        "all(list, {# > 0})",
+        "none(list, # > 3)",
+        "any(disks, .size > 50)",
+        "one(disks, {.name startsWith 'loop'})",
+        "count(list, # > 1) == 2",
+        "count([true, false, true]) == 2",
+        "filter(disks, {.size > 50 and not (.name contains 'loop')})[0].name == 'sda'",
+        "map(list, # * 2) == [2, 4, 6]",
+        "map(words, #index) == [0, 1]",
+        "any(list, {any(list, # > 2)})",
+        "list | filter(# > 1) | len() == 2",
+        "all(empty, fails())",
+        "not any(empty, fails())",
+    ]);
+    fails("any(list, #)", "any does not work on int");
+    fails("any(missing, true)", "any does not work on nil");
+    refused("any(list)", "column 9: any needs a list and a condition");
+    refused("# > 1", "column 1: # is not expected here");
+    refused(
+        "any(list, #acc)",
+        "column 12: #acc is not known, only # and #index are",
+    );
+}
+
+#[test]
+fn builtins() {
+    holds(&[
+        "len(host) == 16 and len(list) == 3 and len(os) == 3 and len('ä') == 1",
+        "lower('A') == 'a' and upper('a') == 'A'",
+        "trim('  a ') == 'a' and trim('xxaxx', 'x') == 'a'",
+        "trimPrefix('abc', 'a') == 'bc' and trimSuffix('abc', 'c') == 'ab'",
+        "hasPrefix('abc', 'a') and hasSuffix('abc', 'c')",
+        "split('a,b', ',') == ['a', 'b'] and split('ab', '') == ['a', 'b']",
+        "join(words) == 'ab' and join(words, '-') == 'a-b'",
+        "replace('a.b.c', '.', '') == 'abc'",
+        "int('12') == 12 and int(2.9) == 2 and float('1.5') == 1.5 and string(12) == '12'",
+        "abs(-3) == 3 and ceil(1.2) == 2.0 and floor(1.8) == 1.0 and round(1.5) == 2.0",
+        "first(list) == 1 and last(list) == 3 and first(empty) == nil",
+        "keys(os)[0] == 'family' and len(values(os)) == 3",
+        "indexOf('abc', 'c') == 2 and indexOf('abc', 'x') == -1",
+        "type(1) == 'int' and type(1.0) == 'float' and type(nil) == 'nil' and type(os) == 'map'",
+        "host | upper() | hasPrefix('WEB')",
+        "twice(n) == 6",
+    ]);
+    fails("len(n)", "len does not work on int");
+    fails("lower(n)", "lower does not work on int");
+    fails("int('x')", "int finds no number in \"x\"");
+    fails("nobody(1)", "there is no function nobody");
+    refused("len(1, 2)", "column 1: len does not take 2 arguments");
+    refused("now() > 1", "column 1: the function now is not supported");
+}
+
+#[test]
+fn broken_texts_are_refused_where_they_break() {
+    for (text, message) in [
+        (
+            "",
+            "column 1: the end of the expression is not expected here",
+        ),
+        (
+            "1 +",
+            "column 4: the end of the expression is not expected here",
+        ),
+        (
+            "(1",
+            "column 3: ) is expected, found the end of the expression",
+        ),
+        ("1 2", "column 3: 2 is not expected here"),
+        ("'ä' x", "column 5: x is not expected here"),
+        ("with('a", "column 6: the text has no closing quote"),
+        ("'a\nb'", "column 1: the text has no closing quote"),
+        ("`a", "column 1: the text has no closing quote"),
+        (r"'\q'", "column 3: \\q is no escape"),
+        (r"'\ud800'", "column 3: the escape names no character"),
+        ("1x", "column 2: this is no number, or too large for one"),
+        (
+            "9223372036854775808",
+            "column 20: this is no number, or too large for one",
+        ),
+        ("1e999", "column 6: this is no number, or too large for one"),
+        ("a § b", "column 3: '§' has no meaning in an expression"),
+        ("/* a", "column 1: the comment has no end"),
+        ("let x = 1; x", "column 1: let is not supported"),
+        ("if yes {1} else {2}", "column 1: if is not supported"),
+        ("a; b", "column 2: ; is not expected here"),
+        ("a not b", "column 7: b is not expected here"),
+        ("a = b", "column 3: = is not expected here"),
+        (
+            "[1, 2",
+            "column 6: , is expected, found the end of the expression",
+        ),
+        (
+            "{1.5: 2}",
+            "column 2: a key is a name, a text or stands in brackets",
+        ),
+        ("a.1", "column 2: 0.1 is not expected here"),
+        (
+            "a. [1]",
+            "column 4: a name is expected after the dot, found [",
+        ),
+        ("x | 1", "column 5: a function is expected after |"),
+        (
+            "a ? b",
+            "column 6: : is expected, found the end of the expression",
+        ),
+        ("$env.x", "column 1: $env is not supported"),
+    ] {
+        refused(text, message);
+    }
+}
+
+#[test]
+fn hostile_texts_are_refused() {
+    let long = format!("'{}'", "a".repeat(EXPRESSION_BYTES_MAX));
+    refused(
+        &long,
+        "column 1: the expression has 16386 bytes, at most 16384 are allowed",
+    );
+    let wide = "1,".repeat(TOKENS_MAX);
+    refused(
+        &format!("[{wide}]"),
+        "column 1: the expression has 8195 words and signs, at most 4096 are allowed",
+    );
+    for open in [
+        "(", "[", "!", "-", "{a:", "not ", "a ? ", "1 ** ", "any(a, ", "x[",
+    ] {
+        let text = open.repeat(2_000.min(EXPRESSION_BYTES_MAX / open.len() / 2));
+        assert!(Expression::parse(&text).is_err(), "{open}");
+    }
+    let deep = format!("n{}", ".x".repeat(1_500));
+    refused(
+        &deep,
+        "column 1: the expression is more than 128 operations deep",
+    );
+    let sum = format!("n{}", "+n".repeat(1_500));
+    refused(
+        &sum,
+        "column 1: the expression is more than 128 operations deep",
+    );
+    let regexes = vec!["host matches 'a'"; REGEXES_MAX + 1].join(" or ");
+    let error = Expression::parse(&regexes).unwrap_err();
+    assert_eq!(&*error.message, "more than 16 regexes in one expression");
+    refused(
+        "host matches '((a{200}){200}){200}'",
+        "column 6: \"((a{200}){200}){200}\" is no regex, or too large a one",
+    );
+}
+
+#[test]
+fn a_long_choice_is_no_deep_one() {
+    let text = vec!["n == 4"; 1_000].join(" or ");
+    gives(&text, json!(false));
+}
+
+#[test]
+fn work_is_bounded() {
+    for text in [
+        "len(1..1000000) > 1",
+        "any(1..2000, {any(1..2000, {# == -1})})",
+        "1..9223372036854775807 == []",
+        "count(1..1000, {len(map(1..1000, 'aaaaaaaaaaaaaaaaaaaaa')) == 0}) == 0",
+        "all(1..1000, {host matches string(#) + '.*' or true})",
+    ] {
+        let error = evaluate(text).expect_err(text);
+        assert_eq!(error, EvalError::TooMuchWork, "{text}");
+    }
+    gives("len(1..50000)", json!(50_000));
+}
+
+#[test]
+fn what_can_not_work_is_refused_before_it_runs() {
+    let functions = [Function {
+        name: "with",
+        parameters: &[Kind::Text],
+        gives: Kind::Bool,
+    }];
+    for (text, message) in [
+        (
+            "'apache'",
+            "column 1: the expression gives string, not bool",
+        ),
+        ("1 + 1", "column 1: the expression gives int, not bool"),
+        ("yes or 'apache'", "column 5: or does not work on string"),
+        ("with(1)", "column 1: with does not work on int"),
+        ("with()", "column 1: with takes 1 arguments, found 0"),
+        ("not 'a'", "column 1: not does not work on string"),
+        (
+            "1 + 'a' == 2",
+            "column 3: + does not work on int and string",
+        ),
+        (
+            "with('a') > 1",
+            "column 11: > does not work on bool and int",
+        ),
+        ("1 == 'a'", "column 3: == does not work on int and string"),
+        (
+            "'a' in 'abc'",
+            "column 5: in does not work on string and string",
+        ),
+        ("any(1, true)", "column 1: any does not work on int"),
+        ("any(list, 1)", "column 1: any does not work on int"),
+        ("1 matches 'a'", "column 3: matches does not work on int"),
+        (
+            "len(host) contains 'a'",
+            "column 11: contains does not work on int and string",
+        ),
+        ("(1 ? yes : no)", "column 4: ? does not work on int"),
+        ("1.5 % 2 == 1", "column 5: % does not work on float and int"),
+    ] {
+        let error = Expression::parse(text)
+            .unwrap()
+            .check(&functions)
+            .expect_err(text);
+        assert_eq!(error.to_string(), message, "{text}");
+    }
+    for text in [
+        "yes",
+        "with('a')",
+        "n > 1",
+        "missing == 'a'",
+        "yes ? no : host",
+        "other(1) and with(host)",
+        "1 == 1.0",
+        "nil == 'a'",
+        "any(list, # > 1)",
+        "missing ?? true",
+        "os?.x",
+        "yes ?: no",
+        "count(list, # > 1) in 1..3",
+        "'a' + host == 'b'",
+        "map(list, #)[0] == 1",
+    ] {
+        assert_eq!(
+            Expression::parse(text).unwrap().check(&functions),
+            Ok(()),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn versions_satisfy_constraints() {
+    let check = |version: &str, constraint: &str| semver(&[version.into(), constraint.into()]);
+    for (version, constraint, expected) in [
+        ("1.2.3", "= 1.2.3", true),
+        ("1.2.3", "1.2.3", true),
+        ("1.2.4", "1.2.3", false),
+        ("v1.2", "1.2.0", true),
+        ("1", "1.0.0", true),
+        ("1.2.3+b7", "1.2.3", true),
+        ("1.2.3", "< 1.2.4", true),
+        ("1.2.3", "> 1.0.0", true),
+        ("1.2.3", "< 1.0.0", false),
+        ("1.5.0", ">= 1.0, < 2", true),
+        ("2.0.0", ">= 1.0, < 2", false),
+        ("1.5.0", ">=1.0 <2", true),
+        ("1.2.9", "1.2.x", true),
+        ("1.3.0", "1.2.x", false),
+        ("1.2.9", "1.2", true),
+        ("9.9.9", "*", true),
+        ("1.9.0", "1.x", true),
+        ("1.9.0", "1.*.*", true),
+        ("1.2.9", "~1.2", true),
+        ("1.3.0", "~1.2.3", false),
+        ("1.9.0", "~1", true),
+        ("1.2.9", "~> 1.2.3", true),
+        ("1.9.0", "^1", true),
+        ("2.0.0", "^1.2.3", false),
+        ("0.2.9", "^0.2.3", true),
+        ("0.3.0", "^0.2.3", false),
+        ("0.0.3", "^0.0.3", true),
+        ("0.0.4", "^0.0.3", false),
+        ("0.0.9", "^0.0", true),
+        ("0.1.0", "^0.0", false),
+        ("0.9.0", "^0", true),
+        ("1.2.3", "!= 1.2.3", false),
+        ("1.2.4", "!= 1.2.3", true),
+        ("1.2.4", "!= 1.2", false),
+        ("1.3.0", "!=1.2", true),
+        ("11.1.0", "> 11", false),
+        ("12.0.0", "> 11", true),
+        ("11.1.1", "> 11.1", false),
+        ("11.2.0", ">11.1", true),
+        ("11.9.0", "<= 11", true),
+        ("12.0.0", "<= 11", false),
+        ("1.2.9", "<= 1.2", true),
+        ("1.3.0", "=< 1.2", false),
+        ("1.3.0", "1.2 - 1.4.5", true),
+        ("1.4.6", "1.2 - 1.4.5", false),
+        ("1.4.9", "1.2 - 1.4", true),
+        ("3.0.0", "< 1 || >= 2", true),
+        ("1.5.0", "< 1 || >= 2", false),
+        ("1.2.3-beta", "> 1.0.0", false),
+        ("1.2.3-beta.2", "> 1.2.3-beta.1", true),
+        ("1.2.3", ">= 1.2.3-0", true),
+        ("1.3.0-rc1", ">= 1.2.0-0, < 2", true),
+        ("0.0.5", "~0.0.0", true),
+        ("4.0.0", "~0.0.0", true),
+        ("4.0.0", "~0.0", false),
+    ] {
+        assert_eq!(
+            check(version, constraint),
+            Ok(Value::Bool(expected)),
+            "{version} {constraint}"
+        );
+    }
+    for (version, constraint) in [
+        ("1.2.3", ""),
+        ("1.2.3", "new"),
+        ("1.2.3", "> "),
+        ("1.2.3", "1.2.3.4"),
+        ("1.2.3", "1.2;1.3"),
+        ("1.2.3", "1.2.3,"),
+        ("1.2.3", "== 1"),
+        ("", "> 1"),
+        ("x", "> 1"),
+        ("1.x", "> 1"),
+        ("1.2.3.4", "> 1"),
+        ("1.2-", "> 1"),
+        ("1.2-a..b", "> 1"),
+        ("99999999999999999999", "> 1"),
+        ("-1", "> 1"),
+    ] {
+        assert!(
+            check(version, constraint).is_err(),
+            "{version} {constraint}"
+        );
+    }
+}
+
+#[test]
+fn lists_include_items_of_the_same_kind() {
+    let list = fact_value(r#"{"l":[1,2,"a",null]}"#, "l");
+    let holds = |item: Value| include(&[list.clone(), item]);
+    assert_eq!(holds(Value::Int(1)), Ok(true.into()));
+    assert_eq!(holds(Value::Float(2.0)), Ok(true.into()));
+    assert_eq!(holds("a".into()), Ok(true.into()));
+    assert_eq!(holds("1".into()), Ok(false.into()));
+    assert_eq!(holds(Value::Nil), Ok(true.into()));
+    assert_eq!(include(&[Value::Nil, 1.into()]), Ok(false.into()));
+    assert!(include(&["a".into(), "a".into()]).is_err());
+    assert!(include(&[]).is_err());
+}
+
+#[test]
+fn replies_are_filtered() {
+    let body =
+        br#"{"statuscode":1,"statusmsg":"no luck","data":{"version":"1.2.3","list":[1,2],"n":5}}"#;
+    let reply = RpcReply::parse(body).unwrap();
+    for (text, expected) in [
+        ("aborted()", true),
+        ("ok()", false),
+        ("unknown_action() or missing_data()", false),
+        ("invalid_data() or unknown_error()", false),
+        ("not ok() and code == 1", true),
+        ("msg contains 'luck'", true),
+        ("data('n') > 4 && data('n') < 6", true),
+        ("include(data('list'), 2)", true),
+        ("semver(data('version'), '>= 1.2, < 2')", true),
+        ("sender() matches '^node1'", true),
+        ("time() >= 1700000000", true),
+        ("data('x') == nil", true),
+    ] {
+        let filter = ReplyFilter::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(
+            filter.matches(&reply, "node1.example.net", 1_700_000_000),
+            Ok(expected),
+            "{text}"
+        );
+    }
+    let error = |text: &str| {
+        ReplyFilter::parse(text)
+            .unwrap()
+            .matches(&reply, "n", 0)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        error("data('n')"),
+        "reply filter: the expression gives float, not bool"
+    );
+    assert_eq!(
+        error("data('x') > 1"),
+        "reply filter: > does not work on nil and int"
+    );
+    assert_eq!(
+        error("semver(msg, '> 1')"),
+        "reply filter: \"no luck\" is no version"
+    );
+    let refused = |text: &str| ReplyFilter::parse(text).unwrap_err().to_string();
+    assert_eq!(
+        refused("msg + 'x' and"),
+        "column 14: the end of the expression is not expected here"
+    );
+    assert_eq!(
+        refused("code == 1 and succeeded()"),
+        "column 15: there is no function succeeded"
+    );
+    assert_eq!(refused("ok(1)"), "column 1: ok takes 0 arguments, found 1");
+    assert_eq!(
+        refused("1 + 1"),
+        "column 1: the expression gives int, not bool"
+    );
+}
