@@ -5,11 +5,12 @@
 //! * [`agent`], [`agents`]: what a node can be asked, and the agents every node has.
 //! * [`job`], [`pool`]: calls that take time, and the threads that carry them out.
 //! * [`facts`], [`classes`]: what a node knows of itself.
+//! * [`policy`]: who may call what.
 //! * [`endpoint`]: a node for a driver.
 //! * [`config`], [`daemon`]: the node as a process.
 //!
-//! Only [`daemon`] reads clocks and files, and only [`pool`] has threads; everything else takes bytes and moments and
-//! gives bytes back.
+//! Only [`daemon`] reads clocks and files, with [`policy::store`] on its behalf, and only [`pool`] has
+//! threads; everything else takes bytes and moments and gives bytes back.
 //! A request that is dropped is counted, with its reason ([`counters`]).
 
 #![forbid(unsafe_code)]
@@ -25,6 +26,7 @@ pub mod facts;
 pub mod gate;
 pub mod job;
 pub mod node;
+pub mod policy;
 pub mod pool;
 pub mod setup;
 

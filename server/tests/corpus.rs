@@ -1,0 +1,34 @@
+//! Replays the fuzz corpora: no panic, and nothing is allowed by what can not be read.
+
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
+#[path = "../../fuzz/checks/server_policy.rs"]
+mod policy;
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn policies() {
+    replay("server_policy", policy::run);
+}
+
+/// Each input as it is, and cut and damaged at every fourth byte.
+fn replay(target: &str, check: impl Fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../fuzz/corpus")
+        .join(target);
+    let mut count = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let input = fs::read(entry.unwrap().path()).unwrap();
+        check(&input);
+        for at in (0..input.len()).step_by(4) {
+            check(&input[..at]);
+            let mut damaged = input.clone();
+            damaged[at] ^= 0x02;
+            check(&damaged);
+        }
+        count += 1;
+    }
+    assert!(count >= 20, "only {count} inputs for {target}");
+}
