@@ -5,11 +5,11 @@
 //! * [`agent`], [`agents`]: what a node can be asked, and the agents every node has.
 //! * [`job`], [`pool`]: calls that take time, and the threads that carry them out.
 //! * [`facts`], [`classes`]: what a node knows of itself.
-//! * [`policy`]: who may call what.
+//! * [`policy`], [`audit`]: who may call what, and the record of it.
 //! * [`endpoint`]: a node for a driver.
 //! * [`config`], [`daemon`]: the node as a process.
 //!
-//! Only [`daemon`] reads clocks and files, with [`policy::store`] on its behalf, and only [`pool`] has
+//! Only [`daemon`] reads clocks and files, with [`policy::store`] and [`audit`] on its behalf, and only [`pool`] has
 //! threads; everything else takes bytes and moments and gives bytes back.
 //! A request that is dropped is counted, with its reason ([`counters`]).
 
@@ -17,6 +17,7 @@
 
 pub mod agent;
 pub mod agents;
+pub mod audit;
 pub mod classes;
 pub mod config;
 pub mod counters;
