@@ -5,7 +5,7 @@
 //! It opens nothing, reads no clock and draws no randomness but from its seed.
 //! [`Fleet`] is the thin blocking facade that runs a session on the driver.
 //!
-//! It is no command line (arguments, colours and exit codes belong to `cli`) and it knows no DDL files: a caller brings the action it means.
+//! It is no command line: arguments, colours and exit codes belong to `cli`.
 //!
 //! The invariant: of the nodes a request was meant for, each ends up either among those that replied or among those named missing, once;
 //! whatever else arrives is dropped and counted by its reason.
@@ -15,6 +15,7 @@
 mod blocking;
 mod collect;
 mod config;
+mod ddl;
 mod error;
 mod event;
 mod identity;
@@ -31,6 +32,7 @@ mod summary;
 pub use self::blocking::Fleet;
 pub use self::collect::{Collector, Drops, Expect, Outcome, ReplyView};
 pub use self::config::{FleetConfig, FleetSettings, Surroundings, TlsPaths};
+pub use self::ddl::{DdlError, DdlLibrary, DdlPlace, find_action, read_ddl};
 pub use self::error::{BuildError, ConfigError, Failure, FleetError, StartError};
 pub use self::event::{FleetEvent, NodeReply};
 pub use self::identity::{Caller, CallerSecurity};
