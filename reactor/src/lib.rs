@@ -4,9 +4,10 @@
 //! A loop owns its sockets, and a type that owns a descriptor of a loop is `!Send`,
 //! because a loop may run with a private descriptor table in which the same number means another thing ([`descriptors`]).
 //!
-//! Reading order: [`descriptors`], [`listen`], [`stream`], [`channel`], [`poll`], [`wake`], [`timers`], [`tls`], [`http`], [`signal`], [`process`], [`clock`].
+//! Reading order: [`descriptors`], [`listen`], [`stream`], [`channel`], [`poll`], [`wake`], [`timers`], [`tls`], [`http`], [`signal`], [`process`], [`child`], [`clock`].
 
 pub mod channel;
+pub mod child;
 pub mod clock;
 pub mod descriptors;
 pub mod http;
