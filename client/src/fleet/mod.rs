@@ -16,6 +16,7 @@ mod blocking;
 mod collect;
 mod config;
 mod ddl;
+pub mod discovery;
 mod error;
 mod event;
 mod identity;

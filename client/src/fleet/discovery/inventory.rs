@@ -1,0 +1,426 @@
+//! Names from a file that describes a fleet: its nodes with their facts, classes and agents, and groups of them.
+//!
+//! ```yaml
+//! $schema: https://choria.io/schemas/choria/discovery/v1/inventory_file.json
+//! groups:
+//!   - name: germany
+//!     filter: {facts: [country=de]}
+//! nodes:
+//!   - {name: n1.example.net, collectives: [mcollective], facts: {country: de}, classes: [web], agents: [rpcutil]}
+//! ```
+//!
+//! Filters are those of the nodes, applied here. `group:NAME` in place of an identity means all nodes the group's filter matches, in whatever collective;
+//! it stands beside no other filter.
+
+use std::path::PathBuf;
+
+use muster_protocol::filter::{CompiledFilter, FactsView, Filter, parse_fact_filter};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::{DiscoveryError, Method, Query, check_names, is_yaml, read_text, read_value, view};
+
+const SCHEMA: &str = "https://choria.io/schemas/choria/discovery/v1/inventory_file.json";
+/// Begins an identity that means a group.
+const GROUP: &str = "group:";
+
+/// A file that describes a fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InventoryFile {
+    /// The file: YAML where it ends in `.yaml` or `.yml`, else JSON.
+    pub path: PathBuf,
+    /// Whether a file with unknown keys, or with nodes that lack one, is refused.
+    pub validate: bool,
+}
+
+/// A described fleet.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inventory {
+    place: String,
+    groups: Vec<Group>,
+    nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Document {
+    #[serde(rename = "$schema", default)]
+    schema: String,
+    #[serde(default, deserialize_with = "null_as_default")]
+    groups: Vec<Group>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct Group {
+    name: String,
+    #[serde(default, deserialize_with = "null_as_default")]
+    filter: GroupFilter,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default)]
+struct GroupFilter {
+    agents: Vec<String>,
+    classes: Vec<String>,
+    facts: Vec<String>,
+    identities: Vec<String>,
+    compound: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct Node {
+    name: String,
+    #[serde(default, deserialize_with = "null_as_default")]
+    collectives: Vec<String>,
+    #[serde(default)]
+    facts: Value,
+    #[serde(default, deserialize_with = "null_as_default")]
+    classes: Vec<String>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    agents: Vec<String>,
+}
+
+impl InventoryFile {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// There is none, or it describes no fleet.
+    pub fn read(&self) -> Result<Inventory, DiscoveryError> {
+        let text = read_text(&self.path)?;
+        let place = self.path.display().to_string();
+        Inventory::parse(&text, is_yaml(&self.path), self.validate, &place)
+    }
+
+    pub(super) fn discover(&self, query: &Query<'_>) -> Result<Vec<String>, DiscoveryError> {
+        self.read()?.select(query)
+    }
+}
+
+impl Inventory {
+    /// Reads the text of a file; `place` names it in errors.
+    ///
+    /// # Errors
+    /// It describes no fleet.
+    pub fn parse(
+        text: &str,
+        is_yaml: bool,
+        validate: bool,
+        place: &str,
+    ) -> Result<Self, DiscoveryError> {
+        let malformed = |why: String| DiscoveryError::Malformed {
+            place: place.to_owned(),
+            why,
+        };
+        let value = read_value(text, is_yaml, place)?;
+        if validate {
+            check(&value).map_err(malformed)?;
+        }
+        let document: Document =
+            serde_json::from_value(value).map_err(|error| malformed(error.to_string()))?;
+        if document.schema != SCHEMA {
+            let schema = document.schema;
+            return Err(malformed(format!("schema is {schema:?}, not {SCHEMA}")));
+        }
+        check_names(
+            document.nodes.iter().map(|n| n.name.clone()).collect(),
+            place,
+        )?;
+        Ok(Self {
+            place: place.to_owned(),
+            groups: document.groups,
+            nodes: document.nodes,
+        })
+    }
+
+    /// The nodes that are meant, in the order of the file.
+    ///
+    /// # Errors
+    /// There is no such group, or groups stand beside other filters.
+    pub fn select(&self, query: &Query<'_>) -> Result<Vec<String>, DiscoveryError> {
+        let groups: Vec<_> = query
+            .filter
+            .identity
+            .iter()
+            .filter_map(|identity| identity.strip_prefix(GROUP))
+            .collect();
+        if groups.is_empty() {
+            let mut filter = query.filter.clone();
+            query
+                .agent
+                .into_iter()
+                .for_each(|agent| filter.add_agent(agent));
+            let is_in = |node: &Node| node.collectives.iter().any(|c| c == query.collective);
+            return Ok(self.matching(&filter, is_in));
+        }
+        let filter = query.filter;
+        let others = [
+            filter.fact.len(),
+            filter.class.len(),
+            filter.agent.len(),
+            filter.compound.len(),
+        ];
+        if groups.len() != filter.identity.len() || others != [0; 4] {
+            return Err(DiscoveryError::BadFilter {
+                method: Method::Inventory,
+                why: "groups cannot be combined with other filters",
+            });
+        }
+        let mut names = Vec::new();
+        for group in groups {
+            names.extend(self.matching(&self.group(group)?, |_| true));
+        }
+        Ok(names)
+    }
+
+    fn group(&self, name: &str) -> Result<Filter, DiscoveryError> {
+        let place = || self.place.clone();
+        let mut groups = self.groups.iter();
+        let group = groups.find(|group| group.name == name).ok_or_else(|| {
+            DiscoveryError::UnknownGroup {
+                place: place(),
+                group: name.to_owned(),
+            }
+        })?;
+        let wanted = &group.filter;
+        let mut filter = Filter {
+            agent: wanted.agents.clone(),
+            class: wanted.classes.clone(),
+            identity: wanted.identities.clone(),
+            ..Filter::default()
+        };
+        for fact in &wanted.facts {
+            let fact = parse_fact_filter(fact).map_err(|error| DiscoveryError::BadGroup {
+                place: place(),
+                group: name.to_owned(),
+                error,
+            })?;
+            filter.fact.push(fact);
+        }
+        if !wanted.compound.is_empty() {
+            filter.add_compound(&wanted.compound);
+        }
+        Ok(filter)
+    }
+
+    fn matching(&self, filter: &Filter, also: impl Fn(&Node) -> bool) -> Vec<String> {
+        let compiled = CompiledFilter::new(filter);
+        let matches = |node: &&Node| {
+            let facts = node.facts.to_string();
+            let facts = FactsView::from_checked(&facts);
+            also(node) && compiled.matches(&view(&node.name, &node.agents, &node.classes, &facts))
+        };
+        let nodes = self.nodes.iter().filter(matches);
+        nodes.map(|node| node.name.clone()).collect()
+    }
+}
+
+/// What the schema asks for beyond what can be read: every node complete, and no keys that mean nothing.
+fn check(document: &Value) -> Result<(), String> {
+    keys(document, "file", &["$schema", "groups", "nodes"])?;
+    if !document["nodes"].is_array() {
+        return Err("has no list of nodes".to_owned());
+    }
+    for group in list(&document["groups"]) {
+        let place = format!("group {}", group["name"]);
+        keys(group, &place, &["name", "filter"])?;
+        let filter = &group["filter"];
+        if !filter.is_null() {
+            let known = ["agents", "classes", "facts", "identities", "compound"];
+            keys(filter, &place, &known)?;
+        }
+    }
+    for node in list(&document["nodes"]) {
+        let place = format!("node {}", node["name"]);
+        let known = ["name", "collectives", "facts", "classes", "agents"];
+        keys(node, &place, &known)?;
+        let missing = known.iter().find(|key| node.get(**key).is_none());
+        if let Some(key) = missing {
+            return Err(format!("{place} has no {key}"));
+        }
+        let facts = &node["facts"];
+        if !facts.is_object() {
+            return Err(format!("{place} has facts {facts}, which is no object"));
+        }
+    }
+    Ok(())
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn keys(value: &Value, place: &str, known: &[&str]) -> Result<(), String> {
+    let Some(members) = value.as_object() else {
+        return Err(format!("{place} is no object"));
+    };
+    match members.keys().find(|key| !known.contains(&key.as_str())) {
+        Some(key) => Err(format!("{place} has a key {key:?}, which means nothing")),
+        None => Ok(()),
+    }
+}
+
+fn null_as_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const FLEET: &str = r#"
+$schema: https://choria.io/schemas/choria/discovery/v1/inventory_file.json
+groups:
+  - name: malta
+    filter:
+      facts: [country=mt]
+  - name: two
+    filter: {classes: [two], identities: [/^n/]}
+  - name: broken
+    filter: {facts: [country]}
+  - name: all
+nodes:
+  - name: n1.example.net
+    collectives: [mcollective, mt]
+    facts: {country: mt, os: {name: debian}}
+    classes: [one, two]
+    agents: [rpcutil]
+  - name: n2.example.net
+    collectives: [mcollective]
+    facts: {country: de}
+    classes: [two]
+    agents: [rpcutil, other]
+  - name: m3.example.net
+    collectives: [mt]
+    facts: {country: mt}
+    classes: []
+    agents: [rpcutil]
+"#;
+
+    fn filter(act: impl FnOnce(&mut Filter)) -> Filter {
+        let mut filter = Filter::default();
+        act(&mut filter);
+        filter
+    }
+
+    fn select(filter: &Filter, agent: Option<&str>, collective: &str) -> Result<String, String> {
+        let fleet = Inventory::parse(FLEET, true, true, "fleet.yaml").unwrap();
+        let query = Query {
+            filter,
+            agent,
+            collective,
+            federations: &[],
+            timeout: Duration::ZERO,
+        };
+        let names = fleet.select(&query).map_err(|error| error.to_string())?;
+        let short = |name: &String| name.trim_end_matches(".example.net").to_owned();
+        Ok(names.iter().map(short).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn filters_are_applied_as_the_nodes_would() {
+        let named = |names: &[&str]| {
+            filter(|filter| filter.identity = names.iter().map(|n| (*n).to_owned()).collect())
+        };
+        let fact = filter(|f| f.fact.push(parse_fact_filter("os.name=Debian").unwrap()));
+        for (filter, agent, collective, expected) in [
+            (filter(|_| ()), None, "mcollective", "n1 n2"),
+            (filter(|_| ()), None, "mt", "n1 m3"),
+            (filter(|_| ()), None, "elsewhere", ""),
+            (filter(|_| ()), Some("other"), "mcollective", "n2"),
+            (filter(|_| ()), Some("absent"), "mcollective", ""),
+            (fact, Some("rpcutil"), "mcollective", "n1"),
+            (filter(|f| f.class.push("two".to_owned())), None, "mt", "n1"),
+            (named(&["/^n/"]), None, "mt", "n1"),
+            (named(&["group:malta"]), None, "mcollective", "n1 m3"),
+            (
+                named(&["group:two", "group:malta"]),
+                None,
+                "x",
+                "n1 n2 n1 m3",
+            ),
+            (named(&["group:all"]), Some("rpcutil"), "x", "n1 n2 m3"),
+        ] {
+            let found = select(&filter, agent, collective);
+            assert_eq!(found.as_deref(), Ok(expected), "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn groups_stand_alone_and_must_be_there() {
+        let group = |name: &str, act: fn(&mut Filter)| {
+            let filter = filter(|filter| {
+                filter.identity.push(format!("group:{name}"));
+                act(filter);
+            });
+            select(&filter, None, "mcollective").unwrap_err()
+        };
+        assert_eq!(
+            group("nowhere", |_| ()),
+            "fleet.yaml has no group \"nowhere\""
+        );
+        let broken = group("broken", |_| ());
+        assert!(
+            broken.starts_with("fleet.yaml, group \"broken\": fact filter \"country\""),
+            "{broken}"
+        );
+        for act in [
+            (|filter| filter.class.push("one".to_owned())) as fn(&mut Filter),
+            |filter| filter.identity.push("n1".to_owned()),
+        ] {
+            let error = group("malta", act);
+            assert_eq!(
+                error,
+                "discovery method inventory: groups cannot be combined with other filters"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_what_it_should_be_is_refused_unless_told_otherwise() {
+        let parse = |text: &str, validate| {
+            let parsed = Inventory::parse(text, true, validate, "f");
+            parsed.map(|_| ()).map_err(|error| error.to_string())
+        };
+        let node = "facts: {}, classes: [], agents: [], collectives: []";
+        let head = format!("$schema: {SCHEMA}\n");
+        let whole = format!("{head}nodes: [{{name: n1, {node}}}]");
+        assert_eq!(parse(&whole, true), Ok(()));
+        for (text, expected) in [
+            (
+                format!("{whole}\ngroup: []"),
+                "f: file has a key \"group\", which means nothing",
+            ),
+            (
+                format!("{head}nodes: [{{name: n1}}]"),
+                "f: node \"n1\" has no collectives",
+            ),
+            (
+                whole.replace("facts: {}", "facts: 7"),
+                "f: node \"n1\" has facts 7, which is no object",
+            ),
+            (head.clone(), "f: has no list of nodes"),
+        ] {
+            assert_eq!(parse(&text, true), Err(expected.to_owned()), "{text}");
+            assert_eq!(parse(&text, false), Ok(()), "{text}");
+        }
+        for (text, expected) in [
+            (
+                "nodes: []".to_owned(),
+                format!("f: schema is \"\", not {SCHEMA}"),
+            ),
+            (
+                whole.replace("n1", "n*"),
+                "f names \"n*\", which is no node".to_owned(),
+            ),
+        ] {
+            assert_eq!(parse(&text, false), Err(expected), "{text}");
+        }
+    }
+}
