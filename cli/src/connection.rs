@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 use muster_client::fleet::{Fleet, FleetConfig, FleetSettings, Surroundings};
+use muster_client::nats::ServerAddr;
+use muster_client::resolve::{Resolver, Seeker, SrvQuery, SrvSurroundings, search};
 use muster_protocol::security::Signer;
 use muster_settings::{Settings, parse_duration};
 
@@ -70,6 +72,7 @@ impl ConnectionArgs {
         if around.certname.is_none() {
             take_name_of_certificate(&mut checked);
         }
+        checked.brokers = find_brokers(&settings, &around)?;
         let mut reader = settings.reader();
         let libdirs = reader.path_list("libdir");
         let color = reader.bool("color", true);
@@ -125,6 +128,21 @@ impl ConnectionArgs {
         }
         lines
     }
+}
+
+/// The brokers: as configured, as DNS says, or where they always are.
+fn find_brokers(settings: &Settings, around: &Surroundings) -> Result<Vec<ServerAddr>, Failure> {
+    let around = SrvSurroundings {
+        domain: std::env::var("CHORIA_SRV_DOMAIN").ok(),
+        hostname: around.hostname.clone(),
+    };
+    let query = SrvQuery::read(settings, Seeker::Local, &around).map_err(Failure::new)?;
+    let found = search(&query, &mut Resolver::system());
+    for problem in &found.problems {
+        tracing::warn!("cannot look brokers up: {problem}");
+    }
+    tracing::debug!(servers = ?found.servers, how = ?found.how, "brokers");
+    Ok(found.servers)
 }
 
 /// Nodes take a caller only by a name its certificate carries. A name that was merely derived from user or host gives way to the certificate's,

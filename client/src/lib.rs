@@ -4,6 +4,7 @@
 //!   It does no I/O and reads no clock, so the same code runs on epoll, fifty thousand times in one process, and in a simulated network.
 //!
 //! * [`driver`]: the loop that gives sockets to such cores.
+//! * [`resolve`]: where the brokers are, by configuration and DNS.
 //! * [`fleet`]: discovery, requests, replies and summaries on one such connection.
 //!
 //! The crate keeps one rule between its modules: `nats` never imports the fleet client.
@@ -14,5 +15,6 @@ pub mod driver;
 pub mod fleet;
 mod moment;
 pub mod nats;
+pub mod resolve;
 
 pub use moment::Moment;

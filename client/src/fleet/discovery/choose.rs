@@ -128,7 +128,7 @@ impl Options {
         };
         let format = match self.0.remove("format") {
             None => FileFormat::of(&path),
-            Some(name) => FileFormat::parse(&name).ok_or(DiscoveryError::BadOption {
+            Some(name) => FileFormat::parse(&name).ok_or_else(|| DiscoveryError::BadOption {
                 method,
                 option: format!("format={name}"),
             })?,
