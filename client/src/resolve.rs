@@ -221,7 +221,7 @@ mod tests {
             )
         };
         let (brokers, federations) = (Step::Records(BROKERS.1), Step::Records(FEDERATION.1));
-        assert_eq!(steps("", Seeker::Local), [brokers.clone()]);
+        assert_eq!(steps("", Seeker::Local), std::slice::from_ref(&brokers));
         let both = [servers(&[("b1", 1), ("b2", 2)]), brokers.clone()];
         assert_eq!(steps(hosts, Seeker::Local), both);
         let all = [servers(&[("f1", 3)]), federations, brokers];

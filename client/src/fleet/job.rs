@@ -12,6 +12,8 @@
 //!
 //! What was handed to a connection is never published again, also when that connection breaks: a node must not act twice.
 
+mod groups;
+
 use std::mem;
 use std::time::Duration;
 
@@ -20,16 +22,16 @@ use muster_protocol::request_id::RequestId;
 use muster_protocol::rpc::{RpcReply, StatusCode};
 
 use super::collect::{Collector, Outcome, ReplyView};
-use super::error::{BuildError, Failure, StartError};
+use super::error::{Failure, StartError};
 use super::event::{FleetEvent, NodeReply};
 use super::identity::Caller;
 use super::operation::{Batch, Operation, ReplyFilter, Results};
 use super::plan::{Addressing, Plan};
-use super::request::{RequestParts, check, encode_request, reply_subject};
-use super::route::{Federations, Route, with_reply_to};
+use super::request::{RequestParts, check, reply_subject};
+use super::route::{Federations, Route};
 use super::summary::{Aggregates, Ended, Summary};
 use crate::moment::Moment;
-use crate::nats::{ClientCore, PublishError, Sid, State, is_sendable};
+use crate::nats::{ClientCore, Sid, State, is_sendable};
 
 /// Output that may wait for the socket before further direct messages are published.
 /// Fifty thousand of them are 150 MB: more than a connection may owe, and than anybody wants to hold.
@@ -328,119 +330,6 @@ impl Job {
             last_reply: collector.latest_elapsed(),
             aggregates: self.aggregates,
         }
-    }
-
-    /// How many targets there are in all; see [`Route`].
-    fn targets(&self) -> usize {
-        match self.route.addressing {
-            Addressing::Broadcast | Addressing::Service => 1,
-            Addressing::Direct => self.collector.expected().unwrap_or(0),
-        }
-    }
-
-    fn begin_group(
-        &mut self,
-        client: &ClientCore,
-        caller: &Caller,
-        at: Moment,
-    ) -> Result<(), BuildError> {
-        let broker = client.connected_server();
-        let broker = broker.map_or_else(|| "unknown".to_owned(), |addr| format!("nats://{addr}"));
-        let parts = RequestParts {
-            agent: &self.route.agent,
-            body: &self.body,
-            filter: &self.filter,
-        };
-        let mut payload = encode_request(caller, &parts, self.id, at.unix, &broker)?;
-        if let Results::SendTo(subject) = &self.results {
-            payload = with_reply_to(&payload, subject);
-        }
-        if self.publish_began.is_none() {
-            self.collector.mark_sent(at.now);
-            self.publish_began = Some(at.now);
-        }
-        self.collector.extend(at.now + self.timeout);
-        let targets = self.targets();
-        self.group_end = self.batch.map_or(targets, |batch| {
-            targets.min(self.next.saturating_add(batch.size.get()))
-        });
-        self.stage = Stage::Publishing {
-            payload,
-            again: at.now,
-        };
-        Ok(())
-    }
-
-    /// Hands messages to the connection until its output is full or those of the group are all handed over.
-    fn publish(
-        &mut self,
-        client: &mut ClientCore,
-        at: Moment,
-        tell: &mut impl FnMut(FleetEvent),
-    ) -> Result<(), PublishError> {
-        let Stage::Publishing { payload, again } = &mut self.stage else {
-            return Ok(());
-        };
-        *again = at.now + SLICE_INTERVAL;
-        if client.state() != State::Ready {
-            // Not into the reconnect buffer: it is small, and what it can not hold would be lost unnoticed.
-            return Ok(());
-        }
-        self.collector.extend(at.now + self.timeout);
-        while self.next < self.group_end && client.output().len() < SLICE_BYTES {
-            let range = self.next..self.group_end;
-            let sent = self
-                .route
-                .send(client, payload, self.id, &self.collector, range)?;
-            self.next += sent.targets;
-            self.messages += sent.messages;
-            self.unsent += sent.unsent;
-        }
-        if self.next == self.group_end {
-            self.handle_group_sent(client, at.now, tell);
-        }
-        Ok(())
-    }
-
-    fn handle_group_sent(
-        &mut self,
-        client: &mut ClientCore,
-        now: Duration,
-        tell: &mut impl FnMut(FleetEvent),
-    ) {
-        let is_last = self.next == self.targets();
-        self.stage = if is_last && self.results != Results::Collect {
-            Stage::Confirming {
-                flush: client.flush(),
-                confirmed: false,
-            }
-        } else {
-            Stage::Collecting
-        };
-        if is_last {
-            let began = self.publish_began.unwrap_or(now);
-            self.publish_time = now.saturating_sub(began);
-            tell(FleetEvent::Published {
-                messages: self.messages,
-            });
-        }
-    }
-
-    /// Where the present group is over and another one follows: waits for its turn.
-    fn pause_after_group(&mut self, now: Duration) -> bool {
-        if !matches!(self.stage, Stage::Collecting) || self.next == self.targets() {
-            return false;
-        }
-        let is_over = self.results != Results::Collect
-            || self
-                .collector
-                .has_replied_up_to(&mut self.answered, self.group_end)
-            || now >= self.collector.deadline();
-        if is_over {
-            let sleep = self.batch.map_or(Duration::ZERO, |batch| batch.sleep);
-            self.stage = Stage::Pausing { until: now + sleep };
-        }
-        is_over
     }
 
     fn ended(&self, now: Duration) -> Option<Ended> {

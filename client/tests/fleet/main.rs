@@ -10,6 +10,7 @@ mod direct;
 mod federation;
 mod links;
 mod session;
+mod sources;
 mod support;
 mod vectors;
 mod ways;
