@@ -19,8 +19,9 @@ use crate::nats::{ClientCore, ProtocolError, ServerAddr, State};
 /// The longest a turn sleeps; what is due sooner wakes it.
 const TURN_MAX: Duration = Duration::from_secs(1);
 
-/// How often each broker must have refused us before that is the answer: once may be chance, a broker that restarts just then.
-const REFUSALS_ENOUGH: u32 = 2;
+/// How often each broker must have refused us before that is the answer. With the waits between, that is more than a second on average:
+/// a broker that restarts just then is given the time.
+const REFUSALS_ENOUGH: u32 = 3;
 
 /// A connected client of the fleet. Each call blocks until the operation is over.
 #[derive(Debug)]
@@ -39,7 +40,7 @@ impl Fleet {
     /// Connects, and waits until the broker has taken us.
     ///
     /// # Errors
-    /// No broker took us in time, or each has refused us twice.
+    /// No broker took us in time, or each has refused us three times.
     pub fn connect(config: FleetConfig) -> Result<Self, FleetError> {
         Self::connect_through(config, &[])
     }
@@ -47,7 +48,7 @@ impl Fleet {
     /// Connects to the brokers of these federations, through which every request goes.
     ///
     /// # Errors
-    /// No broker took us in time, or each has refused us twice.
+    /// No broker took us in time, or each has refused us three times.
     pub fn connect_through(
         config: FleetConfig,
         federations: &[String],

@@ -81,7 +81,7 @@ impl std::error::Error for StartError {}
 /// Why an operation could not be carried out. No node was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
-    /// Each broker of the list has refused us at least twice: there is no use in waiting.
+    /// Each broker of the list has refused us at least three times: there is no use in waiting.
     Refused {
         /// How long it was tried.
         waited: Duration,
