@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_protocol::request_id::RequestId;
 use muster_reactor::clock::{Clock, random_seed};
 use muster_reactor::rustls::ClientConfig as TlsConfig;
 
@@ -122,7 +123,20 @@ impl Fleet {
         operation: Operation,
         on_event: &mut dyn FnMut(&FleetEvent),
     ) -> Result<Summary, FleetError> {
-        self.driver
+        self.run_identified(operation, &mut |_, event| on_event(event))
+    }
+
+    /// As [`run`](Self::run), for owners that name the request before it is over.
+    ///
+    /// # Errors
+    /// Nobody could be asked.
+    pub fn run_identified(
+        &mut self,
+        operation: Operation,
+        on_event: &mut dyn FnMut(RequestId, &FleetEvent),
+    ) -> Result<Summary, FleetError> {
+        let id = self
+            .driver
             .with(0, |wired, at, ()| wired.session.start(operation, at))
             .map_err(FleetError::Start)?;
         loop {
@@ -133,7 +147,7 @@ impl Fleet {
                 match event {
                     FleetEvent::Finished(summary) => return Ok(*summary),
                     FleetEvent::Failed(failure) => return Err(FleetError::Failed(failure)),
-                    event => on_event(&event),
+                    event => on_event(id, &event),
                 }
             }
             self.driver.turn(TURN_MAX).map_err(FleetError::Io)?;
