@@ -1,7 +1,7 @@
 //! From flags and configuration files to a connected client of the fleet.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
@@ -9,7 +9,7 @@ use muster_client::fleet::{Fleet, FleetConfig, FleetSettings, Surroundings};
 use muster_client::nats::ServerAddr;
 use muster_client::resolve::{Resolver, Seeker, SrvQuery, SrvSurroundings, search};
 use muster_protocol::security::Signer;
-use muster_settings::{Settings, parse_duration};
+use muster_settings::{Settings, SettingsErrors, parse_duration};
 
 use crate::exit::Failure;
 use crate::render::Style;
@@ -54,6 +54,13 @@ pub(crate) struct Client {
     pub(crate) style: Style,
 }
 
+/// Settings that are the command's own.
+#[derive(Debug)]
+pub(crate) struct OwnSettings {
+    libdirs: Vec<PathBuf>,
+    color: bool,
+}
+
 impl ConnectionArgs {
     /// Reads flags, files and environment.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
@@ -68,26 +75,52 @@ impl ConnectionArgs {
             );
         }
         let settings = self.settings(around.insecure)?;
-        let mut checked = FleetSettings::read(&settings, &around).map_err(Failure::new)?;
+        let (mut checked, own) = self.check(&settings).map_err(Failure::new)?;
         if around.certname.is_none() {
             take_name_of_certificate(&mut checked);
         }
         checked.brokers = find_brokers(&settings, &around)?;
-        let mut reader = settings.reader();
-        let libdirs = reader.path_list("libdir");
-        let color = reader.bool("color", true);
-        reader.finish().map_err(Failure::new)?;
         let mut fleet = checked.load(files::read).map_err(Failure::new)?;
         if let Some(target) = &self.target {
             fleet.caller.collective.clone_from(target);
         }
         let color =
-            color && std::env::var_os("NO_COLOR").is_none() && std::io::stdout().is_terminal();
+            own.color && std::env::var_os("NO_COLOR").is_none() && std::io::stdout().is_terminal();
         Ok(Client {
             fleet,
-            libdirs,
+            libdirs: own.libdirs,
             style: Style { color },
         })
+    }
+
+    /// Reads every key that concerns a client. All of them are asked for, so that what is left over has no effect.
+    pub(crate) fn check(
+        &self,
+        settings: &Settings,
+    ) -> Result<(FleetSettings, OwnSettings), SettingsErrors> {
+        let checked = FleetSettings::read(settings, &self.surroundings());
+        let mut reader = settings.reader();
+        let own = OwnSettings {
+            libdirs: reader.path_list("libdir"),
+            color: reader.bool("color", true),
+        };
+        let finished = reader.finish();
+        let checked = checked?;
+        finished?;
+        Ok((checked, own))
+    }
+
+    /// Where descriptions of agents may lie. Without any configuration there are still those that are built in.
+    pub(crate) fn libdirs(&self) -> Result<Vec<PathBuf>, Failure> {
+        let settings = match (&self.config, files::find_client_file()) {
+            (Some(path), _) => files::load_client(Some(path))?,
+            (None, Ok(path)) => files::load_client(Some(&path))?,
+            (None, Err(_)) => return Ok(Vec::new()),
+        };
+        let mut reader = settings.reader();
+        let libdirs = reader.path_list("libdir");
+        reader.finish().map_err(Failure::new)?;
+        Ok(libdirs)
     }
 
     fn surroundings(&self) -> Surroundings {
@@ -100,6 +133,16 @@ impl ConnectionArgs {
             disable_tls: host::is_set("INSECURE_DISABLE_TLS"),
             insecure: self.insecure || host::is_set("INSECURE_YES_REALLY"),
         }
+    }
+
+    /// The configuration file that was named.
+    pub(crate) fn config(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
+    /// The settings a client would go by, of files and flags.
+    pub(crate) fn client_settings(&self) -> Result<Settings, Failure> {
+        self.settings(self.surroundings().insecure)
     }
 
     /// The files' settings with those of the flags over them. Flags that say all there is to say need no file.

@@ -30,6 +30,14 @@ pub(crate) fn need(path: &Path) -> Result<String, Failure> {
     read(path).map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
 }
 
+/// What lies in a folder; nothing where there is none.
+pub(crate) fn list(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .collect()
+}
+
 /// Loads a configuration with what lies beside it.
 pub(crate) fn load(path: &Path) -> Result<Settings, Failure> {
     let list = |dir: &Path| fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect();
@@ -55,7 +63,8 @@ pub(crate) fn load_client(path: Option<&Path>) -> Result<Settings, Failure> {
     Ok(settings)
 }
 
-fn find_client_file() -> Result<PathBuf, Failure> {
+/// The first file in the usual places.
+pub(crate) fn find_client_file() -> Result<PathBuf, Failure> {
     let at_home = host::home().into_iter();
     let at_home = at_home.flat_map(|home| CLIENT_FILES_AT_HOME.map(|name| home.join(name)));
     let candidates: Vec<_> = at_home.chain(CLIENT_FILES.map(PathBuf::from)).collect();

@@ -18,9 +18,11 @@ mod exit;
 mod files;
 mod host;
 mod log;
+mod output;
 mod progress;
 mod render;
 mod selection;
+mod timestamp;
 
 use std::process::ExitCode;
 
@@ -30,7 +32,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let started = muster_reactor::clock::Clock::start();
     match args::parse(std::env::args_os()) {
-        Ok(cli) => exit::report(commands::run(cli, started)),
+        Ok(cli) => {
+            let form = cli.command.form();
+            exit::report(commands::run(cli, started), form)
+        }
         Err(exit) => exit.into(),
     }
 }

@@ -68,6 +68,12 @@ impl DiscoveryArgs {
     }
 }
 
+impl FindArgs {
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+}
+
 pub(crate) fn run(args: &FindArgs) -> Result<Exit, Failure> {
     let filter = args.filters.filter()?;
     let client = args.connection.client()?;
@@ -78,7 +84,7 @@ pub(crate) fn run(args: &FindArgs) -> Result<Exit, Failure> {
     found.replied.sort_unstable();
     render::put(&show(args, &found))?;
     if found.replied.is_empty() {
-        return Err(Failure::new("no node was discovered"));
+        return Err(Failure::after_output("no node was discovered"));
     }
     Ok(Exit::Success)
 }

@@ -1,19 +1,27 @@
 //! One module a sub-command: its arguments, what it runs, its exit code.
 
+mod ask;
 mod broker;
+mod buildinfo;
 mod ca;
+mod completion;
 mod daemon;
 mod demo;
+mod facts;
 mod find;
+mod inventory;
+mod man;
 mod ping;
+mod plugin;
 mod rpc;
 mod server;
+mod tool;
 
 use clap::Subcommand;
 use muster_reactor::clock::Clock;
 
 use crate::args::Cli;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, Form};
 use crate::log;
 
 #[derive(Debug, Subcommand)]
@@ -26,6 +34,13 @@ pub(crate) enum Command {
     /// List the nodes that match.
     #[command(alias = "discover")]
     Find(find::FindArgs),
+    /// Report which values a fact has, and on how many nodes.
+    Facts(facts::FactsArgs),
+    /// Show what a node knows about itself, or which collectives there are.
+    Inventory(inventory::InventoryArgs),
+    /// Describe agents: their actions, inputs and outputs.
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
     /// Run the network broker.
     Broker(broker::BrokerArgs),
     /// Run a node.
@@ -34,6 +49,39 @@ pub(crate) enum Command {
     Ca(ca::CaArgs),
     /// Run a whole fleet in this process, and ask it something.
     Demo(demo::DemoArgs),
+    /// Show how this program was built, and what it does unless told otherwise.
+    Buildinfo(buildinfo::BuildinfoArgs),
+    /// Tools for those who run a fleet.
+    #[command(subcommand)]
+    Tool(tool::ToolCommand),
+    /// Print the completions of a shell.
+    Completion(completion::CompletionArgs),
+    /// Write a manual page for each command.
+    #[command(hide = true)]
+    Man(man::ManArgs),
+}
+
+impl Command {
+    /// What its standard output holds.
+    pub(crate) fn form(&self) -> Form {
+        let json = |is_json: bool| if is_json { Form::Json } else { Form::Text };
+        match self {
+            Self::Ping(args) => json(args.is_json()),
+            Self::Rpc(args) => args.form(),
+            Self::Find(args) => json(args.is_json()),
+            Self::Facts(args) => json(args.is_json()),
+            Self::Inventory(args) => json(args.is_json()),
+            Self::Plugin(command) => json(command.is_json()),
+            Self::Tool(command) => command.form(),
+            Self::Broker(_)
+            | Self::Server(_)
+            | Self::Ca(_)
+            | Self::Demo(_)
+            | Self::Buildinfo(_)
+            | Self::Completion(_)
+            | Self::Man(_) => Form::Text,
+        }
+    }
 }
 
 /// Runs a command. `started` is when the program began.
@@ -45,9 +93,16 @@ pub(crate) fn run(cli: Cli, started: Clock) -> Result<Exit, Failure> {
         Command::Ping(args) => ping::run(&args, started),
         Command::Rpc(args) => rpc::run(&args),
         Command::Find(args) => find::run(&args),
+        Command::Facts(args) => facts::run(&args),
+        Command::Inventory(args) => inventory::run(&args),
+        Command::Plugin(command) => plugin::run(&command),
         Command::Broker(args) => broker::run(&args),
         Command::Server(args) => server::run(&args),
         Command::Ca(args) => ca::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Buildinfo(args) => buildinfo::run(&args),
+        Command::Tool(command) => tool::run(&command),
+        Command::Completion(args) => completion::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }

@@ -79,7 +79,7 @@ pub(crate) fn run(args: &PingArgs, started: Clock) -> Result<Exit, Failure> {
     }
     render::put(&args.closing(&times, &summary))?;
     if times.len() == 0 {
-        return Err(Failure::new("no responses received"));
+        return Err(Failure::after_output("no responses received"));
     }
     if let Some(expect) = expect.filter(|expect| times.len() < *expect) {
         eprintln!(
@@ -91,6 +91,10 @@ pub(crate) fn run(args: &PingArgs, started: Clock) -> Result<Exit, Failure> {
 }
 
 impl PingArgs {
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Shows a node as soon as it answers, where nodes are shown.
     fn show(&self, sender: &str, time: Duration) -> Result<(), Failure> {
         if self.silent || self.json {

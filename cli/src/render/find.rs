@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::text::one_line;
 
+/// The usual name of asking all nodes who they are.
+pub(crate) const METHOD: &str = "mc";
+
 /// The line above a request, while nodes are asked who they are. `mc` is the usual name of the only way there is.
 pub(crate) const DISCOVERING: &str = "Discovering nodes using the mc method ....";
 

@@ -2,12 +2,21 @@
 //!
 //! What nodes say is shown with its control characters made visible, so that no node can command the terminal.
 
+pub(crate) mod config;
 pub(crate) mod duration;
+pub(crate) mod event;
+pub(crate) mod facts;
 pub(crate) mod find;
 pub(crate) mod footer;
+pub(crate) mod inventory;
 pub(crate) mod ping;
+pub(crate) mod plot;
+pub(crate) mod plugin;
 pub(crate) mod rpc;
 pub(crate) mod rpc_json;
+pub(crate) mod rpc_lines;
+pub(crate) mod rpc_table;
+pub(crate) mod table;
 mod text;
 mod value;
 

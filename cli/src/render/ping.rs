@@ -1,17 +1,17 @@
 //! `ping`: who is there, and how long each takes.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::duration::millis;
+use super::plot;
 use super::text::one_line;
 
-/// Columns and rows of the graph.
-const GRAPH_COLUMNS: usize = 60;
-/// The time one row of the graph stands for.
+/// The time one point of the graph stands for.
 const BUCKET_MS: u128 = 50;
+/// Points at most: replies after more than eight minutes are drawn at the end.
+const BUCKETS_MAX: usize = 10_000;
 
 /// Times of all replies.
 #[derive(Debug, Clone, Default)]
@@ -69,20 +69,20 @@ impl Times {
         )
     }
 
-    /// How many replies came in each 50 ms, as bars; the longest is 60 wide.
+    /// How many replies came in each 50 ms, as a line.
     pub(crate) fn graph(&self) -> String {
-        let mut buckets = BTreeMap::<u128, usize>::new();
+        let mut buckets = Vec::new();
         for (_, time) in &self.replies {
-            *buckets.entry(time.as_millis() / BUCKET_MS).or_default() += 1;
+            let bucket = usize::try_from(time.as_millis() / BUCKET_MS).unwrap_or(usize::MAX);
+            let bucket = bucket.min(BUCKETS_MAX - 1);
+            if bucket >= buckets.len() {
+                buckets.resize(bucket + 1, 0.0);
+            }
+            buckets[bucket] += 1.0;
         }
-        let most = buckets.values().copied().max().unwrap_or(0).max(1);
-        let rows = buckets.iter().map(|(bucket, count)| {
-            let bar = "█".repeat((count * GRAPH_COLUMNS).div_ceil(most));
-            format!("{:>6} ms ┤ {bar} {count}\n", bucket * BUCKET_MS)
-        });
         format!(
-            "\nResponses per {BUCKET_MS}ms\n\n{}\n",
-            rows.collect::<String>()
+            "\n{}\n",
+            plot::draw(&buckets, &format!("Responses per {BUCKET_MS}ms"))
         )
     }
 
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn bars() {
+    fn graph() {
         insta::assert_snapshot!(sample().graph());
     }
 

@@ -113,6 +113,13 @@ pub(crate) fn senders(replies: &[Reply<'_>]) -> String {
         .collect()
 }
 
+/// The same as a JSON list.
+pub(crate) fn senders_json(replies: &[Reply<'_>]) -> String {
+    let good = replies.iter().filter(|reply| reply.is_ok());
+    let names: Vec<_> = good.map(|reply| reply.sender).collect();
+    serde_json::to_string_pretty(&names).expect("a list of texts has a JSON form") + "\n"
+}
+
 /// What the action's description wants summed up.
 pub(crate) fn summaries(aggregates: &Aggregates, action: &Action) -> String {
     let mut out = String::new();
@@ -151,14 +158,26 @@ pub(crate) fn summaries(aggregates: &Aggregates, action: &Action) -> String {
     out
 }
 
+/// The status of a reply in words; nothing for a good one.
+pub(super) fn status_text(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::Ok => "",
+        StatusCode::Aborted => "Request Aborted",
+        StatusCode::UnknownAction => "Unknown Action",
+        StatusCode::MissingData => "Missing Request Data",
+        StatusCode::InvalidData => "Invalid Request Data",
+        StatusCode::UnknownError => "Unknown Request Status",
+    }
+}
+
 fn head(out: &mut String, reply: &Reply<'_>, style: Style) {
-    let (text, paint) = match reply.status {
-        StatusCode::Ok => ("", Paint::Green),
-        StatusCode::Aborted => ("Request Aborted", Paint::Red),
-        StatusCode::UnknownAction => ("Unknown Action", Paint::Yellow),
-        StatusCode::MissingData => ("Missing Request Data", Paint::Yellow),
-        StatusCode::InvalidData => ("Invalid Request Data", Paint::Yellow),
-        StatusCode::UnknownError => ("Unknown Request Status", Paint::Red),
+    let text = status_text(reply.status);
+    let paint = match reply.status {
+        StatusCode::Ok => Paint::Green,
+        StatusCode::Aborted | StatusCode::UnknownError => Paint::Red,
+        StatusCode::UnknownAction | StatusCode::MissingData | StatusCode::InvalidData => {
+            Paint::Yellow
+        }
     };
     let _ = write!(
         out,

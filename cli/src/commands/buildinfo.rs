@@ -1,0 +1,117 @@
+//! `muster buildinfo`: how this program was built, and what it does unless told otherwise.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+use muster_broker::running::NATS_VERSION;
+
+use crate::exit::{Exit, Failure};
+use crate::render;
+
+#[derive(Debug, Args)]
+pub(crate) struct BuildinfoArgs {}
+
+/// What a block says: labels and values.
+type Block<'a> = (&'a str, Vec<(&'a str, String)>);
+
+pub(crate) fn run(_: &BuildinfoArgs) -> Result<Exit, Failure> {
+    render::put(&text(&build()))?;
+    Ok(Exit::Success)
+}
+
+fn build() -> Vec<Block<'static>> {
+    let set = |text: &'static str| text.to_owned();
+    vec![
+        (
+            "Build Data",
+            vec![
+                ("Version", set(env!("CARGO_PKG_VERSION"))),
+                ("Git SHA", set(env!("MUSTER_GIT_SHA"))),
+                ("Build Date", set(env!("MUSTER_BUILD_DATE"))),
+                ("License", set(env!("CARGO_PKG_LICENSE"))),
+                ("Rust Version", set(env!("MUSTER_RUSTC"))),
+                ("Target", set(env!("MUSTER_TARGET"))),
+            ],
+        ),
+        (
+            "Protocol Defaults and Settings",
+            vec![
+                ("Default Collectives", set("mcollective")),
+                ("Client Identity Suffix", set("mcollective")),
+            ],
+        ),
+        (
+            "Network Broker Settings",
+            vec![
+                (
+                    "Maximum Network Clients",
+                    muster_broker::config::CONNECTIONS_MAX.to_string(),
+                ),
+                (
+                    "Embedded NATS Server Version",
+                    format!("none, the broker is our own and speaks as {NATS_VERSION}"),
+                ),
+            ],
+        ),
+        (
+            "Server Settings",
+            vec![
+                ("Provisioning Brokers", set("not set")),
+                ("Provisioning Default", set("false")),
+                ("Default Provisioning Agent", set("false")),
+                ("Provisioning TLS", set("true")),
+                ("Provisioning Registration Data", set("not set")),
+                ("Provisioning Facts", set("not set")),
+                ("Provisioning Token", set("not set")),
+            ],
+        ),
+        (
+            "Security Defaults",
+            vec![("TLS", set("true")), ("x509 Security", set("true"))],
+        ),
+    ]
+}
+
+/// What runs the agents of a node.
+const AGENT_PROVIDERS: [&str; 1] = ["Rust agents compiled in"];
+
+fn text(blocks: &[Block<'_>]) -> String {
+    let mut out = "Muster build settings:\n".to_owned();
+    for (heading, rows) in blocks {
+        let _ = writeln!(out, "\n{heading}:");
+        let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0) + 2;
+        for (label, value) in rows {
+            let _ = writeln!(out, "{label:>width$}: {value}");
+        }
+    }
+    out.push_str("\nAgent Providers:\n");
+    for provider in AGENT_PROVIDERS {
+        let version = env!("CARGO_PKG_VERSION");
+        let _ = writeln!(out, "  {provider}, version {version}");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_and_labels_are_the_known_ones() {
+        let text = text(&build());
+        for line in [
+            "Build Data:\n",
+            "\n       Version: 0",
+            "\n  Rust Version: rustc ",
+            "Network Broker Settings:\n",
+            "\n       Maximum Network Clients: 100000\n",
+            "Server Settings:\n",
+            "\n              Provisioning Token: not set\n",
+            "Agent Providers:\n",
+            "Security Defaults:\n",
+            "\n            TLS: true\n  x509 Security: true\n",
+        ] {
+            assert!(text.contains(line), "{line:?} is not in {text}");
+        }
+    }
+}

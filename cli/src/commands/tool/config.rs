@@ -1,0 +1,135 @@
+//! `muster tool config`: which configuration is in effect, and where each value comes from.
+//!
+//! The keys, their defaults and what they do are those of `docs/config.md`, which is part of this program: what is documented is what is shown.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use muster_broker::BrokerConfig;
+use muster_server::{NodeConfig, NodeFlags};
+use muster_settings::Settings;
+
+use crate::connection::ConnectionArgs;
+use crate::exit::{Exit, Failure};
+use crate::render::config::{Effective, Key, Role, known_keys};
+use crate::{files, host, log, render};
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// Explain the keys with this text in their names instead.
+    key: Option<String>,
+    /// Whose configuration.
+    #[arg(long, value_enum, default_value = "client")]
+    role: RoleArg,
+    /// The names of keys only.
+    #[arg(short, long)]
+    list: bool,
+    /// Everything as JSON.
+    #[arg(short, long)]
+    json: bool,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum RoleArg {
+    Client,
+    #[value(alias = "node")]
+    Server,
+    Broker,
+}
+
+pub(crate) fn run(args: &ConfigArgs) -> Result<Exit, Failure> {
+    let role = args.role();
+    if args.list || args.key.is_some() {
+        return args.explain(role);
+    }
+    let settings = args.settings(role)?;
+    let problems = args.problems(role, &settings);
+    let effective = Effective::of(role, &settings, problems);
+    render::put(&if args.json {
+        effective.json()
+    } else {
+        effective.text()
+    })?;
+    if effective.is_usable() {
+        Ok(Exit::Success)
+    } else {
+        Ok(Exit::Unable)
+    }
+}
+
+impl ConfigArgs {
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    fn role(&self) -> Role {
+        match self.role {
+            RoleArg::Client => Role::Client,
+            RoleArg::Server => Role::Server,
+            RoleArg::Broker => Role::Broker,
+        }
+    }
+
+    fn explain(&self, role: Role) -> Result<Exit, Failure> {
+        let wanted = self.key.as_deref().unwrap_or_default();
+        let keys = known_keys(role);
+        let keys: Vec<&Key<'_>> = keys
+            .iter()
+            .filter(|key| key.name.contains(wanted))
+            .collect();
+        if keys.is_empty() {
+            return Err(Failure::new(format!(
+                "no key of a {} has {wanted:?} in its name",
+                role.name()
+            )));
+        }
+        render::put(&if self.json {
+            render::config::keys_json(&keys)
+        } else if self.list {
+            render::config::names(&keys)
+        } else {
+            render::config::explained(&keys)
+        })?;
+        Ok(Exit::Success)
+    }
+
+    fn settings(&self, role: Role) -> Result<Settings, Failure> {
+        let usual = match role {
+            Role::Client => return self.connection.client_settings(),
+            Role::Server => "/etc/choria/server.conf",
+            Role::Broker => "/etc/choria/broker.conf",
+        };
+        files::load(self.connection.config().unwrap_or(Path::new(usual)))
+    }
+
+    /// Reads the settings as their owner would, which also tells what nobody asks for.
+    fn problems(&self, role: Role, settings: &Settings) -> Option<String> {
+        let result = match role {
+            Role::Client => self.connection.check(settings).map(drop),
+            Role::Server => {
+                NodeConfig::from_settings(settings, &node_flags(self.connection.config())).map(drop)
+            }
+            Role::Broker => {
+                let mut reader = settings.reader();
+                log::read(&mut reader);
+                let broker = BrokerConfig::from_settings(settings, files::read).map(drop);
+                broker.and_then(|()| reader.finish())
+            }
+        };
+        result.err().map(|errors| errors.to_string())
+    }
+}
+
+fn node_flags(config: Option<&Path>) -> NodeFlags {
+    NodeFlags {
+        hostname: host::hostname(),
+        config_file: config
+            .map(Path::to_owned)
+            .unwrap_or_else(PathBuf::new)
+            .to_string_lossy()
+            .into_owned(),
+        ..NodeFlags::default()
+    }
+}
