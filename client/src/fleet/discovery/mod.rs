@@ -26,7 +26,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use muster_protocol::filter::{CompiledFilter, FactsView, Filter, NodeView};
+use muster_protocol::filter::{CompiledFilter, FactsView, Filter, NoData, NodeView};
 
 pub use self::choose::{Wish, choose, named_nodes};
 pub use self::error::DiscoveryError;
@@ -204,6 +204,7 @@ fn view<'a>(
         agents,
         classes,
         facts,
+        data: &NoData,
     }
 }
 
