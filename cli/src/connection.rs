@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use muster_client::fleet::discovery::DiscoverySettings;
 use muster_client::fleet::{Fleet, FleetConfig, FleetSettings, Surroundings};
 use muster_client::nats::ServerAddr;
 use muster_client::resolve::{Resolver, Seeker, SrvQuery, SrvSurroundings, search};
@@ -17,6 +18,8 @@ use crate::{files, host};
 
 /// What stands for a file's name in problems with flags.
 const FLAGS: &str = "command line";
+/// Which nodes a limit takes.
+const LIMIT_METHODS: [&str; 2] = ["first", "random"];
 
 /// How to reach the fleet.
 #[derive(Debug, Clone, Default, Args)]
@@ -43,6 +46,12 @@ pub(crate) struct ConnectionArgs {
     /// The collective to ask, in place of the main one.
     #[arg(short = 'T', long, value_name = "COLLECTIVE")]
     target: Option<String>,
+    /// Ask through these federations, in place of the configured ones.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    federations: Vec<String>,
+    /// How long nodes may act on a request, in seconds, in place of the configured time.
+    #[arg(long, value_name = "SECONDS")]
+    ttl: Option<String>,
 }
 
 /// A client's configuration, and what the command itself goes by.
@@ -51,6 +60,12 @@ pub(crate) struct Client {
     pub(crate) fleet: FleetConfig,
     /// Where descriptions of agents may lie.
     pub(crate) libdirs: Vec<PathBuf>,
+    /// How nodes become known where the command line does not say.
+    pub(crate) discovery: DiscoverySettings,
+    /// Whether a limit takes any nodes, not the first ones.
+    pub(crate) limit_is_random: bool,
+    /// The federations every request goes through; none for the network we are on.
+    federations: Vec<String>,
     pub(crate) style: Style,
 }
 
@@ -58,6 +73,10 @@ pub(crate) struct Client {
 #[derive(Debug)]
 pub(crate) struct OwnSettings {
     libdirs: Vec<PathBuf>,
+    discovery: DiscoverySettings,
+    federations: Vec<String>,
+    brokers: SrvQuery,
+    limit_is_random: bool,
     color: bool,
 }
 
@@ -79,7 +98,7 @@ impl ConnectionArgs {
         if around.certname.is_none() {
             take_name_of_certificate(&mut checked);
         }
-        checked.brokers = find_brokers(&settings, &around)?;
+        checked.brokers = find_brokers(&own.brokers);
         let mut fleet = checked.load(files::read).map_err(Failure::new)?;
         if let Some(target) = &self.target {
             fleet.caller.collective.clone_from(target);
@@ -89,6 +108,9 @@ impl ConnectionArgs {
         Ok(Client {
             fleet,
             libdirs: own.libdirs,
+            discovery: own.discovery,
+            limit_is_random: own.limit_is_random,
+            federations: own.federations,
             style: Style { color },
         })
     }
@@ -98,15 +120,41 @@ impl ConnectionArgs {
         &self,
         settings: &Settings,
     ) -> Result<(FleetSettings, OwnSettings), SettingsErrors> {
-        let checked = FleetSettings::read(settings, &self.surroundings());
-        let mut reader = settings.reader();
-        let own = OwnSettings {
-            libdirs: reader.path_list("libdir"),
-            color: reader.bool("color", true),
+        let around = self.surroundings();
+        let checked = FleetSettings::read(settings, &around);
+        let federations = std::env::var("CHORIA_FED_COLLECTIVE").ok();
+        let discovery = DiscoverySettings::read(settings, federations.as_deref());
+        let around = SrvSurroundings {
+            domain: std::env::var("CHORIA_SRV_DOMAIN").ok(),
+            hostname: around.hostname,
         };
+        let brokers = |seeker| SrvQuery::read(settings, seeker, &around);
+        let (local, federated) = (brokers(Seeker::Local), brokers(Seeker::Federated));
+        let mut reader = settings.reader();
+        let libdirs = reader.path_list("libdir");
+        let limit_is_random = reader.one_of("rpclimitmethod", "first", &LIMIT_METHODS) == "random";
+        let color = reader.bool("color", true);
         let finished = reader.finish();
-        let checked = checked?;
+        // Only now, when every key was asked for, may a problem end it.
+        let (checked, discovery, local, federated) = (checked?, discovery?, local?, federated?);
         finished?;
+        let federations = if self.federations.is_empty() {
+            discovery.federations.clone()
+        } else {
+            self.federations.clone()
+        };
+        let own = OwnSettings {
+            libdirs,
+            brokers: if federations.is_empty() {
+                local
+            } else {
+                federated
+            },
+            discovery,
+            federations,
+            limit_is_random,
+            color,
+        };
         Ok((checked, own))
     }
 
@@ -161,7 +209,12 @@ impl ConnectionArgs {
         let mut lines = String::new();
         let mut set = |key: &str, value: &str| lines.push_str(&format!("{key} = {value}\n"));
         if !self.broker.is_empty() {
-            set("plugin.choria.middleware_hosts", &self.broker.join(","));
+            let brokers = self.broker.join(",");
+            set("plugin.choria.middleware_hosts", &brokers);
+            set("plugin.choria.federation_middleware_hosts", &brokers);
+        }
+        if let Some(ttl) = &self.ttl {
+            set("ttl", ttl);
         }
         if let (Some(cert), Some(key), Some(ca)) = (&self.tls_cert, &self.tls_key, &self.tls_ca) {
             set("plugin.security.provider", "file");
@@ -174,18 +227,13 @@ impl ConnectionArgs {
 }
 
 /// The brokers: as configured, as DNS says, or where they always are.
-fn find_brokers(settings: &Settings, around: &Surroundings) -> Result<Vec<ServerAddr>, Failure> {
-    let around = SrvSurroundings {
-        domain: std::env::var("CHORIA_SRV_DOMAIN").ok(),
-        hostname: around.hostname.clone(),
-    };
-    let query = SrvQuery::read(settings, Seeker::Local, &around).map_err(Failure::new)?;
-    let found = search(&query, &mut Resolver::system());
+fn find_brokers(query: &SrvQuery) -> Vec<ServerAddr> {
+    let found = search(query, &mut Resolver::system());
     for problem in &found.problems {
         tracing::warn!("cannot look brokers up: {problem}");
     }
     tracing::debug!(servers = ?found.servers, how = ?found.how, "brokers");
-    Ok(found.servers)
+    found.servers
 }
 
 /// Nodes take a caller only by a name its certificate carries. A name that was merely derived from user or host gives way to the certificate's,
@@ -215,7 +263,12 @@ fn take_name_of_certificate(settings: &mut FleetSettings) {
 impl Client {
     /// Connects.
     pub(crate) fn connect(&self) -> Result<Fleet, Failure> {
-        Fleet::connect(self.fleet.clone()).map_err(Failure::new)
+        Fleet::connect_through(self.fleet.clone(), &self.federations).map_err(Failure::new)
+    }
+
+    /// The federations every request goes through.
+    pub(crate) fn federations(&self) -> &[String] {
+        &self.federations
     }
 
     /// Refuses an empty filter where the configuration wants one.
@@ -264,6 +317,31 @@ mod tests {
         assert_eq!(client.fleet.caller.collective, "eu");
         assert_eq!(client.fleet.caller.main_collective, "mcollective");
         assert!(client.fleet.tls.is_none());
+    }
+
+    #[test]
+    fn federations_have_brokers_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("client.conf");
+        let text = "plugin.choria.middleware_hosts = local:4222\n\
+            plugin.choria.federation_middleware_hosts = far:4222\nrpclimitmethod = random\n";
+        std::fs::write(&file, text).unwrap();
+        let client = |federations: &[&str]| {
+            let args = ConnectionArgs {
+                config: Some(file.clone()),
+                federations: federations.iter().map(|name| (*name).to_owned()).collect(),
+                ttl: Some("90".to_owned()),
+                insecure: true,
+                ..ConnectionArgs::default()
+            };
+            args.client().unwrap()
+        };
+        assert_eq!(client(&[]).fleet.client.servers[0].host.as_ref(), "local");
+        let through = client(&["de1", "mt1"]);
+        assert_eq!(through.fleet.client.servers[0].host.as_ref(), "far");
+        assert_eq!(through.federations(), ["de1", "mt1"]);
+        assert!(through.limit_is_random);
+        assert_eq!(through.fleet.caller.ttl, Duration::from_secs(90));
     }
 
     #[test]

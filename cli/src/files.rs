@@ -30,14 +30,6 @@ pub(crate) fn need(path: &Path) -> Result<String, Failure> {
     read(path).map_err(|error| Failure::new(format!("cannot read {}: {error}", path.display())))
 }
 
-/// What lies in a folder; nothing where there is none.
-pub(crate) fn list(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten();
-    entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .collect()
-}
-
 /// Loads a configuration with what lies beside it.
 pub(crate) fn load(path: &Path) -> Result<Settings, Failure> {
     let list = |dir: &Path| fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect();

@@ -27,6 +27,11 @@ impl Progress {
         Self(Some(bar))
     }
 
+    /// No bar.
+    pub(crate) const fn none() -> Self {
+        Self(None)
+    }
+
     pub(crate) fn show(&self, done: usize) {
         if let Some(bar) = &self.0 {
             bar.set_position(done as u64);

@@ -1,24 +1,28 @@
 //! What commands that call agents share: which nodes, one request, all replies.
 //!
-//! Nodes are discovered or named first, and then asked one by one, so that it is known who is missing.
+//! Nodes become known first and are then asked one by one, so that it is known who is missing.
 //! A discovery that finds nobody ends the command: an empty list never means everybody.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use muster_client::fleet::discovery::{LocalSource, Query, Source, Wish, choose};
 use muster_client::fleet::{
-    Aggregates, Fleet, FleetEvent, NodeReply, Operation, Rpc, RpcOptions, Summary, Target,
+    Aggregates, DISCOVERY_WINDOW, Discover, Fleet, FleetEvent, NodeReply, Operation, Rpc,
+    RpcOptions, Summary, Target,
 };
 use muster_protocol::ddl::{Action, Ddl};
 use muster_protocol::filter::Filter;
+use muster_reactor::clock::Clock;
 
-use super::find::DiscoveryArgs;
-use crate::connection::Client;
+use super::piped;
+use crate::connection::{Client, seconds};
 use crate::exit::Failure;
 use crate::progress::Progress;
 use crate::render;
-use crate::selection::{FilterArgs, named_nodes, read_nodes};
+use crate::selection::FilterArgs;
 
 /// How long an action may take whose description does not say.
 const ACTION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,20 +30,45 @@ const ACTION_TIMEOUT: Duration = Duration::from_secs(10);
 /// Which nodes are asked.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct TargetArgs {
-    /// Ask the nodes this file names, without a discovery.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["facts", "classes", "identities", "agents", "with"])]
-    nodes: Option<PathBuf>,
     #[command(flatten)]
     filters: FilterArgs,
     #[command(flatten)]
     discovery: DiscoveryArgs,
 }
 
+/// How nodes become known.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Discovery")]
+struct DiscoveryArgs {
+    /// Seconds a discovery goes on. Without it, it ends 300 ms after the latest answer, or with the configured time.
+    #[arg(long, visible_alias = "dt", value_name = "SECONDS", value_parser = seconds)]
+    discovery_timeout: Option<Duration>,
+    /// End a discovery 300 ms after the latest answer, also where its time is given.
+    #[arg(long)]
+    discovery_window: bool,
+    /// How nodes become known: mc (or broadcast), file (or flatfile), inventory, external.
+    #[arg(long, value_name = "METHOD")]
+    dm: Option<String>,
+    /// An option of that method; may be given several times.
+    #[arg(long = "do", value_name = "KEY=VALUE", value_parser = option)]
+    options: Vec<(String, String)>,
+    /// The nodes a file names: JSON, YAML, or a name a line.
+    #[arg(long, value_name = "FILE")]
+    nodes: Option<PathBuf>,
+}
+
+/// Who is meant, checked, before anybody is connected to.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    pub(crate) filter: Filter,
+    source: Source,
+}
+
 /// The nodes to ask, and how they became known.
 #[derive(Debug)]
 pub(crate) struct Nodes {
     pub(crate) names: Vec<String>,
-    /// Whether nodes were asked who they are; otherwise the caller named them.
+    /// Whether it was found out who they are; otherwise the caller named them.
     pub(crate) discovered: bool,
     pub(crate) time: Duration,
 }
@@ -51,20 +80,68 @@ pub(crate) struct Answers {
     pub(crate) summary: Summary,
 }
 
-/// What is asked, checked, before anybody is connected to.
-#[derive(Debug)]
-pub(crate) struct Targets {
-    filter: Filter,
-    listed: Option<Vec<String>>,
+impl Targets {
+    /// The name of the method, for people. Names on the command line go by that of the usual one, as in other clients.
+    pub(crate) fn method(&self) -> &'static str {
+        match &self.source {
+            Source::Local(LocalSource::Names(_)) => Source::Broadcast.name(),
+            source => source.name(),
+        }
+    }
+
+    /// Whether the nodes have to be asked who they are.
+    pub(crate) fn is_broadcast(&self) -> bool {
+        self.source == Source::Broadcast
+    }
+
+    /// Whether the caller named the nodes, so that nothing has to be found out.
+    fn is_named(&self) -> bool {
+        matches!(
+            self.source,
+            Source::Local(
+                LocalSource::Names(_) | LocalSource::FlatFile(_) | LocalSource::Results(_)
+            )
+        )
+    }
 }
 
 impl TargetArgs {
-    /// Reads filters and files.
+    /// Reads filters and what was piped in, and decides how nodes become known.
     pub(crate) fn check(&self, client: &Client) -> Result<Targets, Failure> {
         let filter = self.filters.filter()?;
-        client.check_filter(self.filters.is_empty() && self.nodes.is_none())?;
-        let listed = self.nodes.as_deref().map(read_nodes).transpose()?;
-        Ok(Targets { filter, listed })
+        let discovery = &self.discovery;
+        let reads_input = discovery.dm.is_none() && discovery.nodes.is_none();
+        let wish = Wish {
+            method: discovery.dm.as_deref(),
+            nodes: discovery.nodes.clone(),
+            piped: if reads_input { piped::read()? } else { None },
+            options: discovery
+                .options
+                .iter()
+                .cloned()
+                .collect::<BTreeMap<_, _>>(),
+        };
+        let source = choose(wish, &filter, &client.discovery).map_err(Failure::new)?;
+        let targets = Targets { filter, source };
+        client.check_filter(self.filters.is_empty() && !targets.is_named())?;
+        Ok(targets)
+    }
+
+    /// As [`check`](Self::check), but nodes that are named are asked whether they are there.
+    pub(crate) fn check_all(&self, client: &Client) -> Result<Targets, Failure> {
+        let mut targets = self.check(client)?;
+        if matches!(targets.source, Source::Local(LocalSource::Names(_))) {
+            targets.source = Source::Broadcast;
+        }
+        Ok(targets)
+    }
+
+    /// The nodes that are meant, for a command that needs no connection but for this.
+    pub(crate) fn find(&self, targets: Targets, client: &Client) -> Result<Nodes, Failure> {
+        match targets.is_broadcast() {
+            true => self.broadcast(targets.filter, client, &mut client.connect()?, None),
+            false => self.local(&targets, client, None),
+        }
     }
 
     /// The nodes that are meant. `announce` says on the standard output that they are looked for.
@@ -77,25 +154,11 @@ impl TargetArgs {
         announce: bool,
     ) -> Result<Nodes, Failure> {
         if announce {
-            render::put(render::find::DISCOVERING)?;
+            render::put(&render::find::discovering(targets.method()))?;
         }
-        let nodes = match targets.listed.or_else(|| named_nodes(&targets.filter)) {
-            Some(names) => Nodes {
-                names,
-                discovered: false,
-                time: Duration::ZERO,
-            },
-            None => {
-                let filter = targets.filter;
-                let found = self
-                    .discovery
-                    .discover(client, fleet, filter, Some(agent))?;
-                Nodes {
-                    names: found.replied,
-                    discovered: true,
-                    time: found.request_time,
-                }
-            }
+        let nodes = match targets.is_broadcast() {
+            true => self.broadcast(targets.filter, client, fleet, Some(agent))?,
+            false => self.local(&targets, client, Some(agent))?,
         };
         if announce {
             render::put(&format!(" {}\n\n", nodes.names.len()))?;
@@ -104,6 +167,69 @@ impl TargetArgs {
             return Err(Failure::new("no node was discovered"));
         }
         Ok(nodes)
+    }
+
+    /// Asks who is there. Whoever names the time wants to wait for slow nodes, so it is waited out.
+    fn broadcast(
+        &self,
+        filter: Filter,
+        client: &Client,
+        fleet: &mut Fleet,
+        agent: Option<&str>,
+    ) -> Result<Nodes, Failure> {
+        let args = &self.discovery;
+        let is_windowed =
+            args.discovery_timeout.is_none() || args.discovery_window || client.discovery.windowed;
+        let discover = Discover {
+            filter,
+            agent: agent.map(str::to_owned),
+            timeout: self.timeout(client),
+            window: is_windowed.then_some(DISCOVERY_WINDOW),
+            expect: None,
+        };
+        let found = fleet
+            .discover(discover, &mut |_| ())
+            .map_err(Failure::new)?;
+        Ok(Nodes {
+            names: found.replied,
+            discovered: true,
+            time: found.request_time,
+        })
+    }
+
+    fn local(
+        &self,
+        targets: &Targets,
+        client: &Client,
+        agent: Option<&str>,
+    ) -> Result<Nodes, Failure> {
+        let Source::Local(source) = &targets.source else {
+            return Err(Failure::new("the nodes themselves have to be asked"));
+        };
+        let clock = Clock::start();
+        let query = Query {
+            filter: &targets.filter,
+            agent,
+            collective: &client.fleet.caller.collective,
+            federations: client.federations(),
+            timeout: self.timeout(client),
+        };
+        let names = source.discover(&query).map_err(Failure::new)?;
+        let discovered = !targets.is_named();
+        Ok(Nodes {
+            names,
+            discovered,
+            time: if discovered {
+                clock.now()
+            } else {
+                Duration::ZERO
+            },
+        })
+    }
+
+    fn timeout(&self, client: &Client) -> Duration {
+        let given = self.discovery.discovery_timeout;
+        given.unwrap_or(client.fleet.discovery_timeout)
     }
 }
 
@@ -152,14 +278,23 @@ pub(crate) fn ask(
         | FleetEvent::Failed(_) => {}
     });
     progress.finish();
-    Ok(Answers {
-        replies,
-        summary: result.map_err(Failure::new)?,
-    })
+    let summary = result.map_err(Failure::new)?;
+    for problem in summary.aggregates.problems() {
+        eprintln!("warning: {problem}");
+    }
+    Ok(Answers { replies, summary })
 }
 
 /// An action that every node has.
 pub(crate) fn builtin(action: &str) -> (&'static Ddl, &'static Action) {
     let ddl = Ddl::builtin("rpcutil").expect("the agent is built in");
     (ddl, ddl.action(action).expect("the action is built in"))
+}
+
+/// `key=value`.
+fn option(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text
+        .split_once('=')
+        .ok_or_else(|| format!("{text:?} is not of the form key=value"))?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
 }

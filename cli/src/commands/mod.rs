@@ -12,6 +12,7 @@ mod find;
 mod inventory;
 mod man;
 mod ping;
+mod piped;
 mod plugin;
 mod rpc;
 mod server;

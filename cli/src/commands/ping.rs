@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use muster_client::fleet::discovery::named_nodes;
 use muster_client::fleet::{FleetEvent, Ping};
 use muster_reactor::clock::Clock;
 
@@ -11,7 +12,7 @@ use crate::exit::{Exit, Failure};
 use crate::render;
 use crate::render::footer;
 use crate::render::ping::{Times, line};
-use crate::selection::{FilterArgs, named_nodes};
+use crate::selection::FilterArgs;
 
 #[derive(Debug, Args)]
 pub(crate) struct PingArgs {
@@ -33,6 +34,9 @@ pub(crate) struct PingArgs {
     /// Everything as JSON.
     #[arg(short, long, conflicts_with_all = ["silent", "names", "graph"])]
     json: bool,
+    /// Without effect: one connection is enough.
+    #[arg(long, hide = true, value_name = "N")]
+    workers: Option<u32>,
     #[command(flatten)]
     filters: FilterArgs,
     #[command(flatten)]

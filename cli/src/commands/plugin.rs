@@ -1,19 +1,14 @@
 //! `muster plugin`: what agents are there for, what their actions take and give.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use muster_protocol::ddl::Ddl;
+use muster_client::fleet::DdlLibrary;
 
 use crate::connection::ConnectionArgs;
 use crate::exit::{Exit, Failure};
-use crate::{ddl, files, render};
-
-/// Agents whose descriptions are part of this program, where it has them.
-const BUILTIN: [&str; 4] = ["choria_provision", "choria_util", "discovery", "rpcutil"];
-/// Folders below a library folder that may hold agents.
-const FOLDERS: [&str; 2] = ["choria/agent", "mcollective/agent"];
+use crate::{ddl, render};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginCommand {
@@ -55,7 +50,7 @@ impl PluginCommand {
 }
 
 impl DocArgs {
-    fn describe(&self, agent: &str, libdirs: &[std::path::PathBuf]) -> Result<String, Failure> {
+    fn describe(&self, agent: &str, libdirs: &[PathBuf]) -> Result<String, Failure> {
         let name = agent.strip_prefix("agent/").unwrap_or(agent);
         let mut ddl = ddl::find(name, libdirs)?.into_owned();
         if let Some(action) = &self.action {
@@ -69,22 +64,13 @@ impl DocArgs {
     }
 
     /// Names and descriptions. A file that is no description is named on the standard error and left out.
-    fn list(&self, libdirs: &[std::path::PathBuf]) -> String {
-        let mut agents: BTreeMap<_, _> = BUILTIN
-            .iter()
-            .filter_map(|name| Ddl::builtin(name))
-            .map(|ddl| (ddl.metadata.name.clone(), ddl.metadata.description.clone()))
-            .collect();
-        let folders = libdirs
-            .iter()
-            .flat_map(|libdir| FOLDERS.map(|folder| libdir.join(folder)));
-        for name in folders.flat_map(|folder| names_in(&folder)) {
-            if agents.contains_key(&name) {
-                continue;
-            }
-            match ddl::find(&name, libdirs) {
+    fn list(&self, libdirs: &[PathBuf]) -> String {
+        let library = DdlLibrary::new(libdirs);
+        let mut agents = BTreeMap::new();
+        for name in library.agents().into_keys() {
+            match library.find(&name) {
                 Ok(ddl) => drop(agents.insert(name, ddl.metadata.description.clone())),
-                Err(failure) => eprintln!("warning: {failure}"),
+                Err(error) => eprintln!("warning: {error}"),
             }
         }
         if self.json {
@@ -93,21 +79,6 @@ impl DocArgs {
             render::plugin::list(&agents)
         }
     }
-}
-
-/// Agents that a folder may describe: `NAME.json`, or `NAME/NAME.json`.
-fn names_in(folder: &Path) -> Vec<String> {
-    let mut names: Vec<_> = files::list(folder)
-        .iter()
-        .filter_map(|path| {
-            let name = path.file_stem()?.to_str()?;
-            let is_file = path.extension().is_some_and(|ending| ending == "json");
-            let is_folder = path.join(format!("{name}.json")).is_file();
-            (is_file || is_folder).then(|| name.to_owned())
-        })
-        .collect();
-    names.sort_unstable();
-    names
 }
 
 #[cfg(test)]
@@ -128,8 +99,7 @@ mod tests {
         std::fs::write(folder.join("rpcutil.json"), ddl("rpcutil")).unwrap();
         std::fs::write(folder.join("nested/nested.json"), ddl("nested")).unwrap();
         std::fs::write(folder.join("parrot.rb"), "").unwrap();
-        assert_eq!(names_in(&folder), ["nested", "parrot", "rpcutil"]);
-        assert_eq!(names_in(&folder.join("absent")), [""; 0]);
+        std::fs::write(folder.join("broken.json"), "{").unwrap();
         let args = DocArgs {
             agent: None,
             action: None,
@@ -137,6 +107,10 @@ mod tests {
             connection: ConnectionArgs::default(),
         };
         let list = args.list(&[libdir.path().to_owned()]);
+        assert!(
+            list.contains(" nested: ") && !list.contains("broken"),
+            "{list}"
+        );
         assert!(
             list.contains("              parrot: Says parrot\n"),
             "{list}"

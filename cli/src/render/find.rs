@@ -4,15 +4,14 @@ use std::time::Duration;
 
 use super::text::one_line;
 
-/// The usual name of asking all nodes who they are.
-pub(crate) const METHOD: &str = "mc";
-
-/// The line above a request, while nodes are asked who they are. `mc` is the usual name of the only way there is.
-pub(crate) const DISCOVERING: &str = "Discovering nodes using the mc method ....";
+/// The line above a request, while it is found out who is meant.
+pub(crate) fn discovering(method: &str) -> String {
+    format!("Discovering nodes using the {method} method ....")
+}
 
 /// The same line, finished.
-pub(crate) fn discovered(nodes: usize) -> String {
-    format!("{DISCOVERING} {nodes}\n")
+pub(crate) fn discovered(method: &str, nodes: usize) -> String {
+    format!("{} {nodes}\n", discovering(method))
 }
 
 /// A name a line.
@@ -29,9 +28,9 @@ pub(crate) fn json(names: &[String]) -> String {
 }
 
 /// The line below the names where more is wanted.
-pub(crate) fn closing(nodes: usize, took: Duration) -> String {
+pub(crate) fn closing(method: &str, nodes: usize, took: Duration) -> String {
     let seconds = took.as_secs_f64();
-    format!("\nDiscovered {nodes} nodes using the mc method in {seconds:.2} seconds\n")
+    format!("\nDiscovered {nodes} nodes using the {method} method in {seconds:.2} seconds\n")
 }
 
 #[cfg(test)]
@@ -47,7 +46,8 @@ mod tests {
     #[test]
     fn names_at_length() {
         let nodes = sample();
-        let text = discovered(2) + &names(&nodes) + &closing(2, Duration::from_millis(2_004));
+        let text =
+            discovered("mc", 2) + &names(&nodes) + &closing("mc", 2, Duration::from_millis(2_004));
         insta::assert_snapshot!(text);
     }
 

@@ -81,6 +81,13 @@ pub(crate) fn shortcomings(summary: &Summary, all_names: bool) -> String {
     if !counted.is_empty() {
         let _ = writeln!(out, "\nReplies not counted: {}", counted.join(", "));
     }
+    if summary.filtered > 0 {
+        let count = summary.filtered;
+        let _ = writeln!(
+            out,
+            "\nReplies not shown, since they do not match the filter: {count}"
+        );
+    }
     if summary.unsent > 0 {
         let _ = writeln!(out, "\nRequests that could not be sent: {}", summary.unsent);
     }
@@ -144,6 +151,7 @@ mod tests {
         summary.unexpected = vec!["stranger".to_owned()];
         summary.links_lost = 1;
         summary.unsent = 3;
+        summary.filtered = 4;
         insta::assert_snapshot!(shortcomings(&summary, false));
     }
 

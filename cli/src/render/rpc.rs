@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use muster_client::fleet::{Aggregates, NodeReply};
-use muster_protocol::ddl::{Action, Display};
+use muster_protocol::ddl::{Action, AggregateResult, Display, format_number};
 use muster_protocol::rpc::StatusCode;
 use serde_json::Value;
 
@@ -123,39 +123,54 @@ pub(crate) fn senders_json(replies: &[Reply<'_>]) -> String {
 /// What the action's description wants summed up.
 pub(crate) fn summaries(aggregates: &Aggregates, action: &Action) -> String {
     let mut out = String::new();
-    for (output, summary) in aggregates.outputs() {
-        let _ = write!(out, "Summary of {}:\n\n", action.display_as(output));
-        let entries: Vec<_> = summary.entries();
-        let entries: Vec<_> = entries
-            .iter()
-            .map(|(value, count)| (one_line(value), count))
-            .collect();
-        let width = entries
-            .iter()
-            .map(|(value, _)| columns(value))
-            .max()
-            .unwrap_or(0);
-        let format = action.aggregate.iter().find(|a| a.output() == Some(output));
-        let format = format.and_then(|aggregate| aggregate.format());
-        if entries.is_empty() {
-            out.push_str("   No summary received\n");
+    for (output, aggregator) in aggregates.outputs() {
+        let label = one_line(action.display_as(output));
+        let _ = write!(out, "Summary of {label}:\n\n");
+        match aggregator.result() {
+            _ if aggregator.is_empty() => out.push_str("   No summary received\n"),
+            AggregateResult::Counts { entries, format } => counts(&mut out, &entries, format),
+            AggregateResult::Average { mean, format, .. } => {
+                let mean = mean.map(|mean| format_number(format, mean));
+                let _ = writeln!(out, "   {}", one_line(&mean.unwrap_or_default()));
+            }
+            AggregateResult::Chart { chart, .. } => {
+                let chart = chart.map(|chart| chart.to_string());
+                let _ = writeln!(out, "   {}", chart.unwrap_or_default());
+            }
         }
-        for (value, count) in entries {
-            let padding = " ".repeat(width - columns(&value));
-            let _ = match format {
-                Some(format) => {
-                    // The value goes in last, so that nothing in it is taken for a place holder.
-                    let line = format
-                        .replace("%d", &count.to_string())
-                        .replacen("%s", &value, 1);
-                    writeln!(out, "   {line}")
-                }
-                None => writeln!(out, "   {padding}{value}: {count}"),
-            };
+        let (AggregateResult::Average { skipped, .. } | AggregateResult::Chart { skipped, .. }) =
+            aggregator.result()
+        else {
+            out.push('\n');
+            continue;
+        };
+        if skipped > 0 {
+            let _ = writeln!(out, "   Values that are no numbers: {skipped}");
         }
         out.push('\n');
     }
     out
+}
+
+/// Values and how many nodes gave each.
+fn counts(out: &mut String, entries: &[(&str, u64)], format: Option<&str>) {
+    let entries: Vec<_> = entries
+        .iter()
+        .map(|(value, count)| (one_line(value), count))
+        .collect();
+    let widths = entries.iter().map(|(value, _)| columns(value));
+    let width = widths.max().unwrap_or(0);
+    for (value, count) in entries {
+        let padding = " ".repeat(width - columns(&value));
+        let _ = match format {
+            Some(format) => {
+                // The value goes in last, so that nothing in it is taken for a place holder.
+                let line = one_line(format).replace("%d", &count.to_string());
+                writeln!(out, "   {}", line.replacen("%s", &value, 1))
+            }
+            None => writeln!(out, "   {padding}{value}: {count}"),
+        };
+    }
 }
 
 /// The status of a reply in words; nothing for a good one.
@@ -289,6 +304,28 @@ mod tests {
         let nothing = Aggregates::of(action("get_fact"));
         assert!(summaries(&nothing, action("get_fact")).contains("   No summary received\n"));
         assert_eq!(summaries(&Aggregates::default(), action("ping")), "");
+    }
+
+    #[test]
+    fn summed_up_by_every_function() {
+        let ddl = r#"{"metadata":{"name":"load"},"actions":[{"action":"show","output":{"load":{"display_as":"Load"}},"aggregate":[
+            {"function":"average","args":["load"]},
+            {"function":"chart","args":["cores"]},
+            {"function":"boolean_summary","args":["up",{"true":"Up","false":"Down"}]},
+            {"function":"summary","args":["os",{"format":"%s on %d nodes"}]},
+            {"function":"average","args":["nothing"]}]}]}"#;
+        let ddl = Ddl::parse(ddl.as_bytes()).unwrap();
+        let action = ddl.action("show").unwrap();
+        let mut aggregates = Aggregates::of(action);
+        for data in [
+            r#"{"load":1.5,"cores":2,"up":true,"os":"a%d"}"#,
+            r#"{"load":2,"cores":64,"up":true,"os":"b"}"#,
+            r#"{"load":"high","cores":4,"up":false,"os":"b"}"#,
+        ] {
+            let body = format!(r#"{{"statuscode":0,"statusmsg":"OK","data":{data}}}"#);
+            aggregates.add(&samples::reply("n", &body).rpc().unwrap());
+        }
+        insta::assert_snapshot!(summaries(&aggregates, action));
     }
 
     #[test]

@@ -53,6 +53,11 @@ pub(crate) fn document(
     })
 }
 
+/// The result of a request nobody waits for.
+pub(crate) fn request_id(id: &str) -> String {
+    pretty(&serde_json::json!({ "requestid": id }))
+}
+
 /// JSON with each level three blanks deeper.
 pub(super) fn pretty(document: &impl Serialize) -> String {
     let mut out = Vec::new();

@@ -7,6 +7,7 @@
 //! {"k":"summaries","agg":{…}}
 //! {"k":"stats","stat":{…}}
 //! {"k":"error","err":"…"}                   in place of what would follow
+//! {"k":"request","requestid":"…"}           of a request nobody waits for, alone
 //! ```
 
 use std::borrow::Cow;
@@ -32,6 +33,9 @@ struct Line<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Content<'a> {
+    Request {
+        requestid: &'a str,
+    },
     Discovery {
         #[serde(skip_serializing_if = "Option::is_none")]
         count: Option<usize>,
@@ -74,6 +78,11 @@ struct RpcReply<'a> {
     data: &'a Value,
     sender: &'a str,
     time_utc: String,
+}
+
+/// A request was sent that nobody waits for.
+pub(crate) fn request_id(id: &str) -> String {
+    line("request", Content::Request { requestid: id })
 }
 
 /// Nodes are being looked for.
@@ -152,6 +161,7 @@ mod tests {
         let id = summary.request_id.as_str();
         let replies = samples::fact_replies();
         let lines: String = [
+            request_id(id),
             discovering("mc"),
             discovered("mc", 8, samples::DISCOVER_TIME),
             result(id, "rpcutil", "get_fact", &replies[0]),

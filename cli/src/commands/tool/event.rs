@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use muster_protocol::lifecycle::{ALL_EVENTS, LifecycleEvent};
 use muster_reactor::clock::unix_now;
 
 use super::listener::Listener;
 use crate::connection::{ConnectionArgs, seconds};
 use crate::exit::{Exit, Failure};
 use crate::render;
-use crate::render::event::{Lifecycle, line};
-
-/// Where nodes publish their events.
-const SUBJECT: &str = "choria.lifecycle.event.>";
+use crate::render::event::line;
 
 #[derive(Debug, Args)]
 pub(crate) struct EventArgs {
@@ -48,9 +46,9 @@ enum Kind {
 
 pub(crate) fn run(args: &EventArgs) -> Result<Exit, Failure> {
     let client = args.connection.client()?;
-    let mut listener = Listener::connect(client.fleet, SUBJECT)?;
+    let mut listener = Listener::connect(client.fleet, ALL_EVENTS)?;
     let server = listener.server();
-    eprintln!("Waiting for events from topic {SUBJECT} on {server}");
+    eprintln!("Waiting for events from topic {ALL_EVENTS} on {server}");
     let mut left = args.count.unwrap_or(usize::MAX);
     while left > 0 {
         let wait = match args.timeout {
@@ -79,7 +77,7 @@ impl EventArgs {
 
     /// An event's line, where it is one that is asked for. What is no event is said at debug level and passed over.
     fn show(&self, payload: &[u8]) -> Option<String> {
-        let event = match Lifecycle::parse(payload) {
+        let event = match LifecycleEvent::parse(payload) {
             Ok(event) => event,
             Err(error) => {
                 tracing::debug!(%error, bytes = payload.len(), "not a lifecycle event");
@@ -92,7 +90,7 @@ impl EventArgs {
             .is_none_or(|wanted| *wanted == event.component);
         let kind_fits = self.kind.is_none_or(|kind| {
             let name = kind.to_possible_value();
-            name.is_some_and(|name| name.get_name() == event.kind)
+            name.is_some_and(|name| name.get_name() == event.kind.name())
         });
         if !component_fits || !kind_fits {
             return None;
