@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use clap::Parser;
 
 use crate::commands::Command;
-use crate::exit::Exit;
+use crate::exit::{Exit, Form};
+use crate::render;
 
 /// Asks or tells a whole fleet something, and says what came of it on every machine.
 #[derive(Debug, Parser)]
@@ -22,8 +23,12 @@ pub(crate) struct Cli {
 pub(crate) fn parse<W: Into<OsString> + Clone>(
     words: impl IntoIterator<Item = W>,
 ) -> Result<Cli, Exit> {
-    Cli::try_parse_from(words).map_err(|error| {
+    let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+    Cli::try_parse_from(&words).map_err(|error| {
         let exit = if error.use_stderr() {
+            // Only the words say what was asked for: there are no arguments yet.
+            let text = form_of(&words).of_failure(error.to_string().trim_end());
+            let _ = render::put(&text);
             Exit::Unable
         } else {
             Exit::Success
@@ -32,6 +37,18 @@ pub(crate) fn parse<W: Into<OsString> + Clone>(
         let _ = error.print();
         exit
     })
+}
+
+/// What the standard output should hold, by words that are no arguments.
+fn form_of(words: &[OsString]) -> Form {
+    let has = |wanted: &str| words.iter().any(|word| word == wanted);
+    if has("--jsonl") {
+        Form::JsonLines
+    } else if has("--json") || has("-j") {
+        Form::Json
+    } else {
+        Form::Text
+    }
 }
 
 #[cfg(test)]
@@ -64,9 +81,116 @@ mod tests {
             &["muster", "broker", "run", "-p", "0"],
             &["muster", "server", "run", "--config", "server.conf"],
             &["muster", "server", "--config", "server.conf"],
+            &[
+                "muster",
+                "rpc",
+                "rpcutil",
+                "ping",
+                "-1",
+                "--np",
+                "--workers",
+                "3",
+            ],
+            &[
+                "muster", "rpc", "rpcutil", "ping", "-t", "5", "--ttl", "60", "--dt", "3", "--nr",
+            ],
+            &[
+                "muster",
+                "rpc",
+                "rpcutil",
+                "ping",
+                "--ln",
+                "10%",
+                "--limit-seed",
+                "1",
+            ],
+            &[
+                "muster",
+                "rpc",
+                "rpcutil",
+                "ping",
+                "--batch",
+                "5",
+                "--batch-sleep-time",
+                "2",
+            ],
+            &[
+                "muster", "rpc", "rpcutil", "ping", "-r", "x.y", "-S", "true", "-T", "eu",
+            ],
+            &[
+                "muster",
+                "ping",
+                "--silent",
+                "--graph",
+                "--federations",
+                "a,b",
+                "--expect",
+                "3",
+            ],
+            &[
+                "muster",
+                "discover",
+                "--dm",
+                "inventory",
+                "--do",
+                "file=x",
+                "--do",
+                "novalidate=1",
+            ],
+            &[
+                "muster",
+                "facts",
+                "os.family",
+                "-n",
+                "-r",
+                "-t",
+                "-v",
+                "--nodes",
+                "x",
+            ],
+            &["muster", "inventory", "n1", "--no-facts"],
+            &["muster", "inventory", "--collectives", "-C", "web"],
+            &["muster", "plugin", "describe", "rpcutil", "ping"],
+            &[
+                "muster",
+                "tool",
+                "status",
+                "--status-file",
+                "x",
+                "--no-disconnected",
+                "--max-age",
+                "0",
+            ],
+            &[
+                "muster",
+                "tool",
+                "event",
+                "--type",
+                "startup",
+                "--component",
+                "server",
+                "-j",
+            ],
+            &[
+                "muster",
+                "tool",
+                "config",
+                "plugin.nats",
+                "--list",
+                "--role",
+                "server",
+            ],
         ] {
             assert!(Cli::try_parse_from(words).is_ok(), "{words:?}");
         }
+    }
+
+    #[test]
+    fn what_was_asked_for_is_seen_in_a_line_that_cannot_be_read() {
+        let form = |words: &[&str]| form_of(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(form(&["rpc", "-j", "--nonsense"]), Form::Json);
+        assert_eq!(form(&["rpc", "--jsonl", "--nonsense"]), Form::JsonLines);
+        assert_eq!(form(&["rpc", "--nonsense"]), Form::Text);
     }
 
     #[test]

@@ -3,12 +3,11 @@
 //! Nodes become known first and are then asked one by one, so that it is known who is missing.
 //! A discovery that finds nobody ends the command: an empty list never means everybody.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use muster_client::fleet::discovery::{LocalSource, Query, Source, Wish, choose};
+use muster_client::fleet::discovery::{LocalSource, Method, Query, Source, Wish, choose};
 use muster_client::fleet::{
     Aggregates, DISCOVERY_WINDOW, Discover, Fleet, FleetEvent, NodeReply, Operation, Rpc,
     RpcOptions, Summary, Target,
@@ -61,7 +60,9 @@ struct DiscoveryArgs {
 #[derive(Debug)]
 pub(crate) struct Targets {
     pub(crate) filter: Filter,
-    source: Source,
+    method: &'static str,
+    /// The nodes, unless they have to be asked who they are.
+    known: Option<Nodes>,
 }
 
 /// The nodes to ask, and how they became known.
@@ -81,66 +82,105 @@ pub(crate) struct Answers {
 }
 
 impl Targets {
-    /// The name of the method, for people. Names on the command line go by that of the usual one, as in other clients.
+    /// The name of the method, for people.
     pub(crate) fn method(&self) -> &'static str {
-        match &self.source {
-            Source::Local(LocalSource::Names(_)) => Source::Broadcast.name(),
-            source => source.name(),
-        }
+        self.method
     }
 
     /// Whether the nodes have to be asked who they are.
     pub(crate) fn is_broadcast(&self) -> bool {
-        self.source == Source::Broadcast
-    }
-
-    /// Whether the caller named the nodes, so that nothing has to be found out.
-    fn is_named(&self) -> bool {
-        matches!(
-            self.source,
-            Source::Local(
-                LocalSource::Names(_) | LocalSource::FlatFile(_) | LocalSource::Results(_)
-            )
-        )
+        self.known.is_none()
     }
 }
 
 impl TargetArgs {
-    /// Reads filters and what was piped in, and decides how nodes become known.
-    pub(crate) fn check(&self, client: &Client) -> Result<Targets, Failure> {
+    /// Finds out who is meant by everything but asking the fleet: filters, files, programs, and what was piped in.
+    pub(crate) fn check(&self, client: &Client, agent: Option<&str>) -> Result<Targets, Failure> {
         let filter = self.filters.filter()?;
+        match self.source(client, &filter)? {
+            Source::Broadcast => self.everybody(client, filter),
+            Source::Local(source) => self.known(client, filter, &source, agent),
+        }
+    }
+
+    /// As [`check`](Self::check), but nodes that the filter names are asked whether they are there.
+    pub(crate) fn check_all(&self, client: &Client) -> Result<Targets, Failure> {
+        let filter = self.filters.filter()?;
+        match self.source(client, &filter)? {
+            Source::Broadcast | Source::Local(LocalSource::Names(_)) => {
+                self.everybody(client, filter)
+            }
+            Source::Local(source) => self.known(client, filter, &source, None),
+        }
+    }
+
+    fn source(&self, client: &Client, filter: &Filter) -> Result<Source, Failure> {
         let discovery = &self.discovery;
         let reads_input = discovery.dm.is_none() && discovery.nodes.is_none();
         let wish = Wish {
             method: discovery.dm.as_deref(),
             nodes: discovery.nodes.clone(),
             piped: if reads_input { piped::read()? } else { None },
-            options: discovery
-                .options
-                .iter()
-                .cloned()
-                .collect::<BTreeMap<_, _>>(),
+            options: discovery.options.iter().cloned().collect(),
         };
-        let source = choose(wish, &filter, &client.discovery).map_err(Failure::new)?;
-        let targets = Targets { filter, source };
-        client.check_filter(self.filters.is_empty() && !targets.is_named())?;
-        Ok(targets)
+        choose(wish, filter, &client.discovery).map_err(Failure::new)
     }
 
-    /// As [`check`](Self::check), but nodes that are named are asked whether they are there.
-    pub(crate) fn check_all(&self, client: &Client) -> Result<Targets, Failure> {
-        let mut targets = self.check(client)?;
-        if matches!(targets.source, Source::Local(LocalSource::Names(_))) {
-            targets.source = Source::Broadcast;
-        }
-        Ok(targets)
+    fn everybody(&self, client: &Client, filter: Filter) -> Result<Targets, Failure> {
+        client.check_filter(self.filters.is_empty())?;
+        Ok(Targets {
+            filter,
+            method: Source::Broadcast.name(),
+            known: None,
+        })
     }
 
-    /// The nodes that are meant, for a command that needs no connection but for this.
+    fn known(
+        &self,
+        client: &Client,
+        filter: Filter,
+        source: &LocalSource,
+        agent: Option<&str>,
+    ) -> Result<Targets, Failure> {
+        // Names that stand in the command or in its file were found out by nobody.
+        let (discovered, method) = match source {
+            // Other clients call this by the name of the usual method.
+            LocalSource::Names(_) => (false, Source::Broadcast.name()),
+            LocalSource::FlatFile(_) | LocalSource::Results(_) => (false, Method::FlatFile.name()),
+            LocalSource::Inventory(_) => (true, Method::Inventory.name()),
+            LocalSource::External(_) => (true, Method::External.name()),
+        };
+        client.check_filter(self.filters.is_empty() && discovered)?;
+        let clock = Clock::start();
+        let query = Query {
+            filter: &filter,
+            agent,
+            collective: &client.fleet.caller.collective,
+            federations: client.federations(),
+            timeout: self.timeout(client),
+        };
+        let names = source.discover(&query).map_err(Failure::new)?;
+        let time = if discovered {
+            clock.now()
+        } else {
+            Duration::ZERO
+        };
+        Ok(Targets {
+            filter,
+            method,
+            known: Some(Nodes {
+                names,
+                discovered,
+                time,
+            }),
+        })
+    }
+
+    /// The nodes that are meant, for a command that needs a connection for nothing else.
     pub(crate) fn find(&self, targets: Targets, client: &Client) -> Result<Nodes, Failure> {
-        match targets.is_broadcast() {
-            true => self.broadcast(targets.filter, client, &mut client.connect()?, None),
-            false => self.local(&targets, client, None),
+        match targets.known {
+            Some(nodes) => Ok(nodes),
+            None => self.broadcast(targets.filter, client, &mut client.connect()?, None),
         }
     }
 
@@ -156,9 +196,9 @@ impl TargetArgs {
         if announce {
             render::put(&render::find::discovering(targets.method()))?;
         }
-        let nodes = match targets.is_broadcast() {
-            true => self.broadcast(targets.filter, client, fleet, Some(agent))?,
-            false => self.local(&targets, client, Some(agent))?,
+        let nodes = match targets.known {
+            Some(nodes) => nodes,
+            None => self.broadcast(targets.filter, client, fleet, Some(agent))?,
         };
         if announce {
             render::put(&format!(" {}\n\n", nodes.names.len()))?;
@@ -194,36 +234,6 @@ impl TargetArgs {
             names: found.replied,
             discovered: true,
             time: found.request_time,
-        })
-    }
-
-    fn local(
-        &self,
-        targets: &Targets,
-        client: &Client,
-        agent: Option<&str>,
-    ) -> Result<Nodes, Failure> {
-        let Source::Local(source) = &targets.source else {
-            return Err(Failure::new("the nodes themselves have to be asked"));
-        };
-        let clock = Clock::start();
-        let query = Query {
-            filter: &targets.filter,
-            agent,
-            collective: &client.fleet.caller.collective,
-            federations: client.federations(),
-            timeout: self.timeout(client),
-        };
-        let names = source.discover(&query).map_err(Failure::new)?;
-        let discovered = !targets.is_named();
-        Ok(Nodes {
-            names,
-            discovered,
-            time: if discovered {
-                clock.now()
-            } else {
-                Duration::ZERO
-            },
         })
     }
 

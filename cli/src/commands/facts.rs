@@ -47,9 +47,9 @@ pub(crate) fn run(args: &FactsArgs) -> Result<Exit, Failure> {
     let inputs = action.parse_inputs(&[format!("fact={}", args.fact)]);
     let inputs = inputs.map_err(|errors| Failure::new(errors[0].to_string()))?;
     let data = serde_json::to_string(&inputs).map_err(Failure::new)?;
-    let targets = args.targets.check(&client)?;
-    let mut fleet = client.connect()?;
     let agent = &description.metadata.name;
+    let targets = args.targets.check(&client, Some(agent))?;
+    let mut fleet = client.connect()?;
     let nodes = args
         .targets
         .nodes(targets, &client, &mut fleet, agent, false)?;

@@ -7,7 +7,7 @@ use muster_client::fleet::Fleet;
 
 use super::ask::{self, Answers, TargetArgs};
 use crate::connection::{Client, ConnectionArgs, seconds};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, Form};
 use crate::progress::Progress;
 use crate::render::inventory::{Collectives, Node};
 use crate::render::rpc::Reply;
@@ -58,7 +58,8 @@ impl InventoryArgs {
         let names = || vec![identity.to_owned()];
         let inventory = self.ask(client, &mut fleet, "inventory", names())?;
         let Some(known) = good_reply(&inventory)? else {
-            return nobody(&inventory, identity);
+            let form = if self.json { Form::Json } else { Form::Text };
+            return nobody(&inventory, identity, form);
         };
         let stats = self.ask(client, &mut fleet, "daemon_stats", names())?;
         let node = Node {
@@ -87,7 +88,7 @@ impl InventoryArgs {
     }
 
     fn all_collectives(&self, client: &Client) -> Result<Exit, Failure> {
-        let targets = self.targets.check(client)?;
+        let targets = self.targets.check(client, Some("rpcutil"))?;
         let mut fleet = client.connect()?;
         let nodes = self
             .targets
@@ -132,7 +133,10 @@ fn good_reply(answers: &Answers) -> Result<Option<Reply<'_>>, Failure> {
     )))
 }
 
-fn nobody(answers: &Answers, identity: &str) -> Result<Exit, Failure> {
-    eprintln!("muster: {identity} did not reply");
+/// Nobody there is a failure with a code of its own.
+fn nobody(answers: &Answers, identity: &str, form: Form) -> Result<Exit, Failure> {
+    let text = format!("{identity} did not reply");
+    render::put(&form.of_failure(&text))?;
+    eprintln!("muster: {text}");
     Ok(Exit::of_request(&answers.summary, false))
 }

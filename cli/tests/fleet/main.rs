@@ -9,6 +9,7 @@ mod daemons;
 mod lab;
 mod process;
 mod questions;
+mod reports;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
         [BrokerKind::Muster, BrokerKind::nats_server()].map(|kind| SharedLab(kind, Arc::default()));
     let mut trials = Vec::new();
     for lab in &labs {
-        for (name, ask) in questions::ALL {
+        for (name, ask) in questions::ALL.iter().chain(reports::ALL) {
             let (lab, present) = (lab.clone(), lab.0.is_present());
             let trial = Trial::test(format!("{name}::{}", lab.0.name()), move || {
                 ask(&*lab.get()?)
@@ -56,6 +57,10 @@ fn main() -> ExitCode {
     for (name, act) in daemons::ALL {
         trials.push(Trial::test(*name, act));
     }
+    trials.push(Trial::test(
+        "events_of_a_bare_client",
+        reports::events_of_a_bare_client,
+    ));
     let conclusion = libtest_mimic::run(&arguments, trials);
     // Only now do the daemons end.
     drop(labs);

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::lab::{Lab, NODES};
 
-type Question = fn(&Lab) -> Result<(), Failed>;
+pub(crate) type Question = fn(&Lab) -> Result<(), Failed>;
 
 pub(crate) const ALL: &[(&str, Question)] = &[
     ("ping", ping),
@@ -43,12 +43,16 @@ const FILTERS: &[(&[&str], &[usize])] = &[
     (&["-W", "country=c2 role::web"], &[2]),
 ];
 
-fn names(numbers: &[usize]) -> Vec<&'static str> {
+pub(crate) fn names(numbers: &[usize]) -> Vec<&'static str> {
     numbers.iter().map(|number| NODES[number - 1]).collect()
 }
 
 #[track_caller]
-fn same(got: &[&str], wanted: &[&str], about: &dyn std::fmt::Debug) -> Result<(), Failed> {
+pub(crate) fn same(
+    got: &[&str],
+    wanted: &[&str],
+    about: &dyn std::fmt::Debug,
+) -> Result<(), Failed> {
     if got == wanted {
         Ok(())
     } else {

@@ -69,7 +69,7 @@ pub(crate) fn run(args: &RpcArgs) -> Result<Exit, Failure> {
     let action = ddl::action(&description, &args.action)?;
     let data = args.data(action)?;
     let judge = args.sending.judge()?;
-    let targets = args.targets.check(&client)?;
+    let targets = args.targets.check(&client, Some(&args.agent))?;
     args.sending.check(&targets)?;
     let mut call = Call {
         args,
