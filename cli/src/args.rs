@@ -194,6 +194,29 @@ mod tests {
     }
 
     #[test]
+    fn the_document_names_every_command_and_flag() {
+        const DOCUMENT: &str = include_str!("../../docs/cli.md");
+        // Their flags are for those who install, and stand in their help.
+        const APART: [&str; 4] = ["broker", "server", "ca", "demo"];
+        fn check(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            let is_group = command.has_subcommands();
+            assert!(is_group || DOCUMENT.contains(path.trim()), "{path}");
+            let flags = command.get_arguments().filter(|arg| !arg.is_hide_set());
+            for flag in flags.filter_map(clap::Arg::get_long) {
+                let is_there = flag == "help" || DOCUMENT.contains(&format!("--{flag}"));
+                assert!(is_there, "{path} --{flag}");
+            }
+            let apart = |command: &&clap::Command| !APART.contains(&command.get_name());
+            command
+                .get_subcommands()
+                .filter(apart)
+                .for_each(|command| check(command, &path));
+        }
+        check(&Cli::command(), "");
+    }
+
+    #[test]
     fn bad_input_ends_with_one() {
         assert_eq!(parse(["muster", "rpc"]).unwrap_err(), Exit::Unable);
         assert_eq!(

@@ -8,14 +8,25 @@ use muster_broker::running::NATS_VERSION;
 use crate::exit::{Exit, Failure};
 use crate::render;
 
+/// What the sources are locked to.
+const LOCK: &str = include_str!("../../../Cargo.lock");
+
 #[derive(Debug, Args)]
-pub(crate) struct BuildinfoArgs {}
+pub(crate) struct BuildinfoArgs {
+    /// List the libraries the sources are locked to, those of tests among them.
+    #[arg(short = 'D', long)]
+    dependencies: bool,
+}
 
 /// What a block says: labels and values.
 type Block<'a> = (&'a str, Vec<(&'a str, String)>);
 
-pub(crate) fn run(_: &BuildinfoArgs) -> Result<Exit, Failure> {
-    render::put(&text(&build()))?;
+pub(crate) fn run(args: &BuildinfoArgs) -> Result<Exit, Failure> {
+    let mut text = text(&build());
+    if args.dependencies {
+        text.push_str(&dependencies());
+    }
+    render::put(&text)?;
     Ok(Exit::Success)
 }
 
@@ -92,6 +103,19 @@ fn text(blocks: &[Block<'_>]) -> String {
     out
 }
 
+fn dependencies() -> String {
+    let mut out = "\nDependencies:\n".to_owned();
+    let packages = LOCK.split("[[package]]").skip(1);
+    for package in packages.filter(|package| package.contains("\nsource = ")) {
+        let value = |key: &str| {
+            let line = package.lines().find_map(|line| line.strip_prefix(key));
+            line.unwrap_or_default().trim_matches(['=', ' ', '"'])
+        };
+        let _ = writeln!(out, "{:>30} {}", value("name"), value("version"));
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,5 +137,13 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line:?} is not in {text}");
         }
+    }
+
+    #[test]
+    fn libraries_of_others_are_listed() {
+        let list = dependencies();
+        let clap = list.lines().find(|line| line.trim().starts_with("clap "));
+        assert!(clap.is_some_and(|line| line.contains(" 4.")), "{list}");
+        assert!(!list.contains("muster"), "{list}");
     }
 }

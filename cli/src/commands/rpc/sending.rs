@@ -98,9 +98,10 @@ impl SendingArgs {
         names: Vec<String>,
         is_random: bool,
     ) -> Result<Vec<String>, Failure> {
-        let limit = self.limit.or(self.one.then_some(Limit::Count(1)));
-        let Some(limit) = limit else {
-            return Ok(names);
+        let limit = match self.limit {
+            Some(limit) => limit,
+            None if self.one => Limit::Count(1),
+            None => return Ok(names),
         };
         let method = match self.limit_seed {
             Some(seed) => LimitMethod::Random { seed },

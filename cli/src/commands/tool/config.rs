@@ -2,7 +2,7 @@
 //!
 //! The keys, their defaults and what they do are those of `docs/config.md`, which is part of this program: what is documented is what is shown.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use muster_broker::BrokerConfig;
@@ -101,7 +101,7 @@ impl ConfigArgs {
             Role::Server => "/etc/choria/server.conf",
             Role::Broker => "/etc/choria/broker.conf",
         };
-        files::load(self.connection.config().unwrap_or(Path::new(usual)))
+        files::load(self.connection.config().unwrap_or_else(|| Path::new(usual)))
     }
 
     /// Reads the settings as their owner would, which also tells what nobody asks for.
@@ -125,11 +125,7 @@ impl ConfigArgs {
 fn node_flags(config: Option<&Path>) -> NodeFlags {
     NodeFlags {
         hostname: host::hostname(),
-        config_file: config
-            .map(Path::to_owned)
-            .unwrap_or_else(PathBuf::new)
-            .to_string_lossy()
-            .into_owned(),
+        config_file: config.map_or_else(String::new, |path| path.to_string_lossy().into_owned()),
         ..NodeFlags::default()
     }
 }
