@@ -7,7 +7,7 @@
 //! The layers, outside in: [`transport`] (routing, unsigned), [`secure_request`] or [`secure_reply`] (signature or hash),
 //! [`request`] or [`reply`] (envelope), and the agent's own body ([`rpc`]).
 //! Beside requests and replies there are [`registration`] bodies and [`lifecycle`] events.
-//! Only version 1 of the layers is spoken; [`version::detect_version`] tells the versions apart.
+//! Each layer is one type for both versions of the protocol; [`version`] says how they differ.
 #![forbid(unsafe_code)]
 
 pub mod base64;
@@ -16,6 +16,7 @@ pub mod ddl;
 pub mod expr;
 pub mod filter;
 pub mod json;
+pub mod ksuid;
 pub mod lifecycle;
 pub mod registration;
 pub mod reply;

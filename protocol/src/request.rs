@@ -1,35 +1,48 @@
 //! What a caller asks of an agent, and the checks real servers make before they look at it.
 //!
 //! Servers validate every request against a schema on receipt and drop what fails, so the same rules hold here for what
-//! we receive and for what we send: a request id of exactly 32 characters, a TTL of at least 30 seconds, the four filter
-//! keys present, names not empty. Time and TTL are compared by [`Request::is_live`], after signature and filter.
+//! we receive and for what we send. Time and TTL are compared by [`Request::is_live`], after signature and filter.
+//!
+//! | | version 1 | version 2 |
+//! |---|---|---|
+//! | request id | exactly 32 characters | not empty |
+//! | time | seconds | nanoseconds, at least 1 |
+//! | TTL | at least 30 seconds | at least 1 second |
+//! | filter | four keys present | the same, or no filter at all |
+//! | body | a string | base64 |
 //!
 //! The envelope gets no keys of our own: older peers refuse an envelope with a key they don't know.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use crate::filter::Filter;
-use crate::json::{self, JsonError, LayerError, Reader, Text};
+use crate::json::{JsonError, LayerError};
 use crate::rpc;
 use crate::scratch::Scratch;
-use crate::secure_request::SecureRequest;
-use crate::transport::{Headers, encode_transport};
-use crate::version::REQUEST_V1;
+use crate::secure_request::{RequestProof, SecureRequest};
+use crate::transport::{Headers, encode_transport_as};
+use crate::version::{ProtocolVersion, detect_version};
 
 mod filter_rules;
+mod v1;
+mod v2;
 
-/// Characters of a request id, no more and no fewer.
+/// Characters of a version 1 request id, no more and no fewer.
 pub const REQUEST_ID_CHARS: usize = 32;
-/// Seconds a request must be allowed to live, at least.
-pub const TTL_MIN: i64 = 30;
+/// Seconds a version 1 request must be allowed to live, at least; see [`ProtocolVersion::ttl_min`].
+pub const TTL_MIN: i64 = ProtocolVersion::V1.ttl_min();
 
 /// A request document.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request<'a> {
-    /// The agent's body as sent; [`Request::body`] is what the agent sees.
+    /// The version of this and of the layers around it.
+    pub version: ProtocolVersion,
+    /// The agent's body as sent; [`Request::body`] is what the agent sees. A version 2 body that is no UTF-8 stands here
+    /// in base64, which `body` takes off.
     pub message: Cow<'a, str>,
-    /// 32 characters, by custom lower-case hex.
+    /// Version 1: 32 characters, by custom lower-case hex. Version 2: by custom a KSUID.
     pub request_id: Cow<'a, str>,
     /// Identity of the sending host.
     pub sender_id: Cow<'a, str>,
@@ -41,7 +54,7 @@ pub struct Request<'a> {
     pub agent: Cow<'a, str>,
     /// Seconds.
     pub ttl: i64,
-    /// Unix seconds at the sender.
+    /// Since 1970 at the sender, in the unit of the version: seconds or nanoseconds.
     pub time: i64,
     /// Which nodes are meant.
     pub filter: Filter,
@@ -57,10 +70,17 @@ pub enum RequestError {
         /// Characters found.
         chars: usize,
     },
-    /// The TTL is below [`TTL_MIN`].
+    /// The TTL is below that of [`ProtocolVersion::ttl_min`].
     TtlTooSmall {
         /// Seconds found.
         ttl: i64,
+        /// The least that is allowed.
+        min: i64,
+    },
+    /// The time is not after 1970; version 2 only.
+    TimeTooSmall {
+        /// Nanoseconds found.
+        time: i64,
     },
     /// A fact filter has an operator that does not exist.
     UnknownOperator {
@@ -70,29 +90,19 @@ pub enum RequestError {
 }
 
 impl<'a> Request<'a> {
-    /// Parses and checks a request document.
+    /// Parses and checks a request document of either version.
     pub fn parse(document: &'a [u8]) -> Result<Self, RequestError> {
-        let mut reader = Reader::new(document)?;
-        let mut protocol = Text::new("protocol");
-        let mut message = Text::new("message");
-        let mut envelope = None;
-        reader.object("request")?;
-        while let Some(key) = reader.next_key()? {
-            match &*key.to_cow() {
-                "protocol" => protocol.read(&mut reader)?,
-                "message" => message.read(&mut reader)?,
-                "envelope" => envelope = Some(Envelope::read(&mut reader)?),
-                _ => {
-                    reader.value()?;
-                }
-            }
+        // A document of neither is refused with what version 1 demands.
+        let version = detect_version(document).unwrap_or(ProtocolVersion::V1);
+        Self::parse_as(version, document)
+    }
+
+    /// Parses and checks a document that must be of the version of the layer around it.
+    pub fn parse_as(version: ProtocolVersion, document: &'a [u8]) -> Result<Self, RequestError> {
+        match version {
+            ProtocolVersion::V1 => v1::parse(document),
+            ProtocolVersion::V2 => v2::parse(document),
         }
-        reader.end()?;
-        protocol.constant(REQUEST_V1)?;
-        let message = message.non_empty()?.to_cow();
-        envelope
-            .ok_or(LayerError::Missing("envelope"))?
-            .check(message)
     }
 
     /// The body as the agent sees it.
@@ -103,54 +113,24 @@ impl<'a> Request<'a> {
 
     /// True while the request may be acted on: the sender's clock is less than a TTL away from ours, either way.
     #[must_use]
-    pub const fn is_live(&self, unix_now: i64) -> bool {
-        self.time > unix_now.saturating_sub(self.ttl)
-            && self.time < unix_now.saturating_add(self.ttl)
+    pub fn is_live(&self, unix_now: Duration) -> bool {
+        self.version.is_live(self.time, self.ttl, unix_now)
     }
 
     /// Applies the rules for what is sent; [`Request::parse`] has applied them to what was received.
     pub fn validate(&self) -> Result<(), RequestError> {
-        for (field, value) in [
-            ("message", &self.message),
-            ("envelope.callerid", &self.caller_id),
-            ("envelope.collective", &self.collective),
-            ("envelope.agent", &self.agent),
-        ] {
-            if value.is_empty() {
-                return Err(LayerError::Empty(field).into());
-            }
+        match self.version {
+            ProtocolVersion::V1 => v1::validate(self),
+            ProtocolVersion::V2 => v2::validate(self),
         }
-        check_limits(&self.request_id, self.ttl)
     }
 
     /// Appends the request document.
     pub fn encode_into(&self, out: &mut Vec<u8>) {
-        out.reserve(self.message.len() + self.message.len() / 4 + 512);
-        out.extend_from_slice(br#"{"protocol":""#);
-        out.extend_from_slice(REQUEST_V1.as_bytes());
-        out.extend_from_slice(br#"","message":"#);
-        json::write_string(out, &self.message);
-        let mut lead: &[u8] = br#","envelope":{"#;
-        for (key, value) in [
-            ("requestid", &self.request_id),
-            ("senderid", &self.sender_id),
-            ("callerid", &self.caller_id),
-            ("collective", &self.collective),
-            ("agent", &self.agent),
-        ] {
-            out.extend_from_slice(lead);
-            lead = b",";
-            json::write_string(out, key);
-            out.push(b':');
-            json::write_string(out, value);
+        match self.version {
+            ProtocolVersion::V1 => v1::encode(self, out),
+            ProtocolVersion::V2 => v2::encode(self, out),
         }
-        out.extend_from_slice(br#","ttl":"#);
-        json::write_integer(out, self.ttl);
-        out.extend_from_slice(br#","time":"#);
-        json::write_integer(out, self.time);
-        out.extend_from_slice(br#","filter":"#);
-        self.filter.encode_into(out);
-        out.extend_from_slice(b"}}");
     }
 
     /// The request document as text: what is signed and then handed to [`encode_request_transport`].
@@ -162,7 +142,20 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Appends the two outer layers around a signed request document.
+/// Appends the two outer layers around a request document, in the version of its proof, which must be the document's.
+pub fn encode_signed_request(
+    out: &mut Vec<u8>,
+    scratch: &mut Scratch,
+    request_document: &str,
+    proof: &RequestProof<'_>,
+    headers: &Headers<'_>,
+) {
+    scratch.secure.clear();
+    SecureRequest::encode_with(&mut scratch.secure, request_document, proof);
+    encode_transport_as(out, proof.version(), &scratch.secure, headers);
+}
+
+/// Appends the two outer layers around a signed version 1 request document; see [`encode_signed_request`].
 pub fn encode_request_transport(
     out: &mut Vec<u8>,
     scratch: &mut Scratch,
@@ -171,83 +164,25 @@ pub fn encode_request_transport(
     pubcert: &str,
     headers: &Headers<'_>,
 ) {
-    scratch.secure.clear();
-    SecureRequest::encode_into(
-        &mut scratch.secure,
-        request_document,
+    let proof = RequestProof::X509 {
         signature_b64,
         pubcert,
-    );
-    encode_transport(out, &scratch.secure, headers);
+    };
+    encode_signed_request(out, scratch, request_document, &proof, headers);
 }
 
-/// The envelope while it is being read.
-struct Envelope<'a> {
-    request_id: Text<'a>,
-    sender_id: Text<'a>,
-    caller_id: Text<'a>,
-    collective: Text<'a>,
-    agent: Text<'a>,
-    ttl: Option<i64>,
-    time: Option<i64>,
-    filter: Option<Filter>,
-}
-
-impl<'a> Envelope<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, RequestError> {
-        let mut envelope = Self {
-            request_id: Text::new("envelope.requestid"),
-            sender_id: Text::new("envelope.senderid"),
-            caller_id: Text::new("envelope.callerid"),
-            collective: Text::new("envelope.collective"),
-            agent: Text::new("envelope.agent"),
-            ttl: None,
-            time: None,
-            filter: None,
-        };
-        reader.object("envelope")?;
-        while let Some(key) = reader.next_key()? {
-            match &*key.to_cow() {
-                "requestid" => envelope.request_id.read(reader)?,
-                "senderid" => envelope.sender_id.read(reader)?,
-                "callerid" => envelope.caller_id.read(reader)?,
-                "collective" => envelope.collective.read(reader)?,
-                "agent" => envelope.agent.read(reader)?,
-                "ttl" => envelope.ttl = Some(reader.whole("envelope.ttl")?),
-                "time" => envelope.time = Some(reader.whole("envelope.time")?),
-                "filter" => envelope.filter = Some(filter_rules::read_filter(reader)?),
-                _ => {
-                    reader.value()?;
-                }
-            }
-        }
-        Ok(envelope)
-    }
-
-    fn check(self, message: Cow<'a, str>) -> Result<Request<'a>, RequestError> {
-        let request = Request {
-            message,
-            request_id: self.request_id.required()?.to_cow(),
-            sender_id: self.sender_id.required()?.to_cow(),
-            caller_id: self.caller_id.non_empty()?.to_cow(),
-            collective: self.collective.non_empty()?.to_cow(),
-            agent: self.agent.non_empty()?.to_cow(),
-            ttl: self.ttl.ok_or(LayerError::Missing("envelope.ttl"))?,
-            time: self.time.ok_or(LayerError::Missing("envelope.time"))?,
-            filter: self.filter.ok_or(LayerError::Missing("envelope.filter"))?,
-        };
-        check_limits(&request.request_id, request.ttl)?;
-        Ok(request)
+/// The fields that must not be empty are not.
+fn check_filled(fields: &[(&'static str, &str)]) -> Result<(), RequestError> {
+    match fields.iter().find(|(_, value)| value.is_empty()) {
+        Some((field, _)) => Err(LayerError::Empty(field).into()),
+        None => Ok(()),
     }
 }
 
-fn check_limits(request_id: &str, ttl: i64) -> Result<(), RequestError> {
-    let chars = request_id.chars().count();
-    if chars != REQUEST_ID_CHARS {
-        return Err(RequestError::RequestIdLength { chars });
-    }
-    if ttl < TTL_MIN {
-        return Err(RequestError::TtlTooSmall { ttl });
+fn check_ttl(version: ProtocolVersion, ttl: i64) -> Result<(), RequestError> {
+    let min = version.ttl_min();
+    if ttl < min {
+        return Err(RequestError::TtlTooSmall { ttl, min });
     }
     Ok(())
 }
@@ -272,13 +207,19 @@ impl fmt::Display for RequestError {
                 f,
                 "request: field envelope.requestid has {chars} characters, not {REQUEST_ID_CHARS}"
             ),
-            Self::TtlTooSmall { ttl } => {
-                write!(f, "request: field envelope.ttl is {ttl}, below {TTL_MIN}")
+            Self::TtlTooSmall { ttl, min } => {
+                let field = if *min == TTL_MIN {
+                    "envelope.ttl"
+                } else {
+                    "ttl"
+                };
+                write!(f, "request: field {field} is {ttl}, below {min}")
             }
+            Self::TimeTooSmall { time } => write!(f, "request: field time is {time}, below 1"),
             Self::UnknownOperator { operator } => {
                 write!(
                     f,
-                    "request: field envelope.filter.fact has unknown operator {operator:?}"
+                    "request: field filter.fact has unknown operator {operator:?}"
                 )
             }
         }

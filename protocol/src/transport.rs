@@ -4,9 +4,18 @@
 //! {"protocol":"choria:transport:1","data":"<base64 of the secure document>","headers":{…}}
 //! ```
 //!
+//! Both versions are read into one type; they differ in the names of their headers:
+//!
+//! | | version 1 | version 2 |
+//! |---|---|---|
+//! | where replies go | `reply-to` | `reply` |
+//! | sender | `mc_sender` | `sender` |
+//! | hops | `seen-by` | `trace` |
+//! | federation | `req`, `reply-to`, `target` | `request`, `reply`, `targets` |
+//!
 //! Nothing here is signed, so nothing here may be believed further than routing goes. Parsing borrows from the payload;
-//! the secure document is decoded only on request. Key order and escapes are those of the peers' encoder:
-//! `reply-to`, `mc_sender`, `seen-by`, `federation`, empty ones left out, `headers` itself always there.
+//! the secure document is decoded only on request. Key order and escapes are those of the peers' encoder: as in the
+//! table, empty ones left out, `headers` itself always there.
 //!
 //! A node must echo the federation header of a request in its reply ([`Headers::reply_from`]), or a federation broker
 //! can not route the reply.
@@ -16,7 +25,11 @@ use std::fmt;
 
 use crate::base64::{self, Base64Error};
 use crate::json::{self, LayerError, RawStr, Reader, Text};
-use crate::version::TRANSPORT_V1;
+use crate::version::ProtocolVersion;
+
+mod names;
+
+use self::names::{FederationNames, HeaderNames};
 
 /// One hop of the trace: usually the broker a message came in by, the processor's identity, the broker it left by.
 pub type Hop<'a> = Vec<Cow<'a, str>>;
@@ -24,6 +37,8 @@ pub type Hop<'a> = Vec<Cow<'a, str>>;
 /// A parsed transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transport<'a> {
+    /// The version of this and of all inner layers.
+    pub version: ProtocolVersion,
     data: Cow<'a, str>,
     /// Everything beside the data.
     pub headers: Headers<'a>,
@@ -68,13 +83,16 @@ impl<'a> Transport<'a> {
         let mut reader = Reader::new(payload).map_err(LayerError::Json)?;
         let mut protocol = Text::new("protocol");
         let mut data = Text::new("data");
-        let mut headers = Headers::default();
+        let mut headers = None;
         reader.object("transport")?;
         while let Some(key) = reader.next_key().map_err(LayerError::Json)? {
             match &*key.to_cow() {
                 "protocol" => protocol.read(&mut reader)?,
                 "data" => data.read(&mut reader)?,
-                "headers" if !reader.null()? => headers = Headers::read(&mut reader)?,
+                // Their names depend on the version, which may stand behind them.
+                "headers" if !reader.null()? => {
+                    headers = Some(reader.value().map_err(LayerError::Json)?);
+                }
                 "headers" => {}
                 _ => {
                     reader.value().map_err(LayerError::Json)?;
@@ -82,8 +100,13 @@ impl<'a> Transport<'a> {
             }
         }
         reader.end().map_err(LayerError::Json)?;
-        protocol.constant(TRANSPORT_V1)?;
+        let version = protocol.version(ProtocolVersion::transport)?;
+        let headers = match headers {
+            Some(text) => Headers::read(&mut Reader::from_text(text), HeaderNames::of(version))?,
+            None => Headers::default(),
+        };
         Ok(Self {
+            version,
             data: data.non_empty()?.to_cow(),
             headers,
         })
@@ -102,9 +125,9 @@ impl<'a> Transport<'a> {
 
     /// Appends this transport, its data unchanged: what a federation broker sends on.
     pub fn encode_into(&self, out: &mut Vec<u8>) {
-        begin(out, self.data.len(), &self.headers);
+        begin(out, self.version, self.data.len(), &self.headers);
         json::write_string(out, &self.data);
-        finish(out, &self.headers);
+        finish(out, self.version, &self.headers);
     }
 }
 
@@ -150,23 +173,27 @@ impl<'a> Headers<'a> {
         }
     }
 
-    fn read(reader: &mut Reader<'a>) -> Result<Self, LayerError> {
-        let mut reply_to = Text::new("headers.reply-to");
-        let mut sender = Text::new("headers.mc_sender");
+    fn read(reader: &mut Reader<'a>, names: &HeaderNames) -> Result<Self, LayerError> {
+        let mut reply_to = Text::new(names.reply_to.path);
+        let mut sender = Text::new(names.sender.path);
         let mut headers = Self::default();
         reader.object("headers")?;
         while let Some(key) = reader.next_key()? {
-            match &*key.to_cow() {
-                "reply-to" => reply_to.read(reader)?,
-                "mc_sender" => sender.read(reader)?,
-                "seen-by" if !reader.null()? => headers.seen_by = read_hops(reader)?,
-                "federation" if !reader.null()? => {
-                    headers.federation = Some(Federation::read(reader)?);
+            let key = &*key.to_cow();
+            if key == names.reply_to.key {
+                reply_to.read(reader)?;
+            } else if key == names.sender.key {
+                sender.read(reader)?;
+            } else if key == names.seen_by.key {
+                if !reader.null()? {
+                    headers.seen_by = read_hops(reader, names.seen_by.path)?;
                 }
-                "seen-by" | "federation" => {}
-                _ => {
-                    reader.value()?;
+            } else if key == "federation" {
+                if !reader.null()? {
+                    headers.federation = Some(Federation::read(reader, &names.federation)?);
                 }
+            } else {
+                reader.value()?;
             }
         }
         headers.reply_to = reply_to.optional();
@@ -174,19 +201,19 @@ impl<'a> Headers<'a> {
         Ok(headers)
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut Vec<u8>, names: &HeaderNames) {
         let mut fields = Fields::open(out);
-        fields.text("reply-to", self.reply_to.as_deref());
-        fields.text("mc_sender", self.sender.as_deref());
+        fields.text(names.reply_to.key, self.reply_to.as_deref());
+        fields.text(names.sender.key, self.sender.as_deref());
         if !self.seen_by.is_empty() {
-            fields.key("seen-by");
+            fields.key(names.seen_by.key);
             write_list(fields.out, &self.seen_by, |out, hop| {
                 write_strings(out, hop);
             });
         }
         if let Some(federation) = &self.federation {
             fields.key("federation");
-            federation.write(fields.out);
+            federation.write(fields.out, &names.federation);
         }
         out.push(b'}');
     }
@@ -206,22 +233,23 @@ impl<'a> Headers<'a> {
 }
 
 impl<'a> Federation<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, LayerError> {
-        let mut request_id = Text::new("headers.federation.req");
-        let mut reply_to = Text::new("headers.federation.reply-to");
+    fn read(reader: &mut Reader<'a>, names: &FederationNames) -> Result<Self, LayerError> {
+        let mut request_id = Text::new(names.request_id.path);
+        let mut reply_to = Text::new(names.reply_to.path);
         let mut targets = Vec::new();
         reader.object("headers.federation")?;
         while let Some(key) = reader.next_key()? {
-            match &*key.to_cow() {
-                "req" => request_id.read(reader)?,
-                "reply-to" => reply_to.read(reader)?,
-                "target" if !reader.null()? => {
-                    targets = read_strings(reader, "headers.federation.target")?;
+            let key = &*key.to_cow();
+            if key == names.request_id.key {
+                request_id.read(reader)?;
+            } else if key == names.reply_to.key {
+                reply_to.read(reader)?;
+            } else if key == names.targets.key {
+                if !reader.null()? {
+                    targets = read_strings(reader, names.targets.path)?;
                 }
-                "target" => {}
-                _ => {
-                    reader.value()?;
-                }
+            } else {
+                reader.value()?;
             }
         }
         Ok(Self {
@@ -231,12 +259,12 @@ impl<'a> Federation<'a> {
         })
     }
 
-    fn write(&self, out: &mut Vec<u8>) {
+    fn write(&self, out: &mut Vec<u8>, names: &FederationNames) {
         let mut fields = Fields::open(out);
-        fields.text("req", self.request_id.as_deref());
-        fields.text("reply-to", self.reply_to.as_deref());
+        fields.text(names.request_id.key, self.request_id.as_deref());
+        fields.text(names.reply_to.key, self.reply_to.as_deref());
         if !self.targets.is_empty() {
-            fields.key("target");
+            fields.key(names.targets.key);
             write_strings(fields.out, &self.targets);
         }
         out.push(b'}');
@@ -245,6 +273,7 @@ impl<'a> Federation<'a> {
 
 /// Data and sender of a transport, for readers that bring their own buffers and need no trace.
 pub(crate) struct Digest<'a> {
+    pub(crate) version: ProtocolVersion,
     pub(crate) data: RawStr<'a>,
     pub(crate) sender: Option<Cow<'a, str>>,
 }
@@ -254,7 +283,8 @@ impl<'a> Digest<'a> {
         let mut reader = Reader::new(payload)?;
         let mut protocol = Text::new("protocol");
         let mut data = Text::new("data");
-        let mut sender = Text::new("headers.mc_sender");
+        let mut sender_v1 = Text::new("headers.mc_sender");
+        let mut sender_v2 = Text::new("headers.sender");
         reader.object("transport")?;
         while let Some(key) = reader.next_key()? {
             match &*key.to_cow() {
@@ -263,10 +293,12 @@ impl<'a> Digest<'a> {
                 "headers" if !reader.null()? => {
                     reader.object("headers")?;
                     while let Some(key) = reader.next_key()? {
-                        if key.to_cow() == "mc_sender" {
-                            sender.read(&mut reader)?;
-                        } else {
-                            reader.value()?;
+                        match &*key.to_cow() {
+                            "mc_sender" => sender_v1.read(&mut reader)?,
+                            "sender" => sender_v2.read(&mut reader)?,
+                            _ => {
+                                reader.value()?;
+                            }
                         }
                     }
                 }
@@ -277,33 +309,48 @@ impl<'a> Digest<'a> {
             }
         }
         reader.end()?;
-        protocol.constant(TRANSPORT_V1)?;
+        let version = protocol.version(ProtocolVersion::transport)?;
+        let sender = match version {
+            ProtocolVersion::V1 => sender_v1,
+            ProtocolVersion::V2 => sender_v2,
+        };
         Ok(Self {
+            version,
             data: data.non_empty()?,
             sender: sender.optional(),
         })
     }
 }
 
-/// Appends a transport that carries `secure_document`.
+/// Appends a version 1 transport that carries `secure_document`; see [`encode_transport_as`].
 pub fn encode_transport(out: &mut Vec<u8>, secure_document: &[u8], headers: &Headers<'_>) {
-    begin(out, secure_document.len().div_ceil(3) * 4, headers);
+    encode_transport_as(out, ProtocolVersion::V1, secure_document, headers);
+}
+
+/// Appends a transport that carries `secure_document`, which must be of the same version.
+pub fn encode_transport_as(
+    out: &mut Vec<u8>,
+    version: ProtocolVersion,
+    secure_document: &[u8],
+    headers: &Headers<'_>,
+) {
+    begin(out, version, secure_document.len().div_ceil(3) * 4, headers);
     out.push(b'"');
     base64::encode(secure_document, out);
     out.push(b'"');
-    finish(out, headers);
+    finish(out, version, headers);
 }
 
-fn begin(out: &mut Vec<u8>, data_len: usize, headers: &Headers<'_>) {
-    out.reserve(data_len + headers.len_hint() + 70);
+fn begin(out: &mut Vec<u8>, version: ProtocolVersion, data_len: usize, headers: &Headers<'_>) {
+    out.reserve(data_len + headers.len_hint() + 84);
     out.extend_from_slice(br#"{"protocol":""#);
-    out.extend_from_slice(TRANSPORT_V1.as_bytes());
+    out.extend_from_slice(version.transport().as_bytes());
     out.extend_from_slice(br#"","data":"#);
 }
 
-fn finish(out: &mut Vec<u8>, headers: &Headers<'_>) {
+fn finish(out: &mut Vec<u8>, version: ProtocolVersion, headers: &Headers<'_>) {
     out.extend_from_slice(br#","headers":"#);
-    headers.write(out);
+    headers.write(out, HeaderNames::of(version));
     out.push(b'}');
 }
 
@@ -353,11 +400,11 @@ fn write_list<T>(out: &mut Vec<u8>, items: &[T], write: impl Fn(&mut Vec<u8>, &T
     out.push(b']');
 }
 
-fn read_hops<'a>(reader: &mut Reader<'a>) -> Result<Vec<Hop<'a>>, LayerError> {
+fn read_hops<'a>(reader: &mut Reader<'a>, field: &'static str) -> Result<Vec<Hop<'a>>, LayerError> {
     let mut hops = Vec::new();
-    reader.array("headers.seen-by")?;
+    reader.array(field)?;
     while reader.next_element()? {
-        hops.push(read_strings(reader, "headers.seen-by")?);
+        hops.push(read_strings(reader, field)?);
     }
     Ok(hops)
 }

@@ -14,6 +14,8 @@ mod request;
 mod rpc_body;
 #[path = "../../fuzz/checks/protocol_secure_request.rs"]
 mod secure_request;
+#[path = "../../fuzz/checks/protocol_token.rs"]
+mod token;
 #[path = "../../fuzz/checks/protocol_transport.rs"]
 mod transport;
 
@@ -48,6 +50,11 @@ fn ddls() {
 #[test]
 fn expressions() {
     replay("protocol_expr", expr::run);
+}
+
+#[test]
+fn tokens() {
+    replay("protocol_token", token::run);
 }
 
 /// Each input as it is, and cut and damaged at every sixteenth byte.

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::reader::{JsonError, RawStr, Reader};
+use crate::base64::{self, Base64Error};
+use crate::version::ProtocolVersion;
 
 /// Why bytes are not a document of the layer they were taken for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,17 +111,44 @@ impl<'a> Text<'a> {
             .map(RawStr::to_cow)
     }
 
+    /// The field must hold what one of the versions has there.
+    pub(crate) fn version(
+        self,
+        name: fn(ProtocolVersion) -> &'static str,
+    ) -> Result<ProtocolVersion, LayerError> {
+        let found = self.required()?.to_cow();
+        [ProtocolVersion::V1, ProtocolVersion::V2]
+            .into_iter()
+            .find(|version| found == name(*version))
+            .ok_or_else(|| wrong_protocol(name(ProtocolVersion::V1), &found))
+    }
+
     /// The field must hold exactly `expected`.
     pub(crate) fn constant(self, expected: &'static str) -> Result<(), LayerError> {
         let found = self.required()?.to_cow();
         if found == expected {
             return Ok(());
         }
-        let found: String = found.chars().take(64).collect();
-        Err(LayerError::WrongProtocol {
-            expected,
-            found: found.into(),
+        Err(wrong_protocol(expected, &found))
+    }
+
+    /// The bytes of a field in base64, which must be some, appended to `out`.
+    pub(crate) fn decode_into(self, out: &mut Vec<u8>) -> Result<(), LayerError> {
+        let field = self.field;
+        base64::decode(self.non_empty()?.to_cow().as_bytes(), out).map_err(|Base64Error| {
+            LayerError::WrongType {
+                field,
+                expected: "standard base64",
+            }
         })
+    }
+}
+
+fn wrong_protocol(expected: &'static str, found: &str) -> LayerError {
+    let found: String = found.chars().take(64).collect();
+    LayerError::WrongProtocol {
+        expected,
+        found: found.into(),
     }
 }
 

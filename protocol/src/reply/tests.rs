@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::transport::Transport;
+use crate::transport::{Transport, encode_transport};
 
 /// The published sample of a secure reply, whose hash is real.
 const SAMPLE: &str = r#"{"protocol":"choria:secure:reply:1","message":"{\"protocol\":\"choria:reply:1\",\"message\":\"{\\\"action\\\":\\\"get_fact\\\",\\\"statuscode\\\":0,\\\"statusmsg\\\":\\\"OK\\\",\\\"data\\\":{\\\"fact\\\":\\\"os.name\\\",\\\"value\\\":\\\"Debian\\\"}}\",\"envelope\":{\"requestid\":\"5e1d2c3b4a5968778695a4b3c2d1e0f9\",\"senderid\":\"node1.example.net\",\"agent\":\"rpcutil\",\"time\":1700000001}}","hash":"IJ1+8bccfeHIgwW8tGcKT3LJbgpH9G2+UcE/YP5VIb4="}"#;
@@ -138,5 +138,82 @@ proptest! {
         let at = at % payload.len();
         payload[at] = byte;
         let _ = parse_reply(&payload, &mut scratch);
+    }
+}
+
+/// The published sample of version 2, and its hash.
+const SAMPLE_V2: &str = r#"{"protocol":"io.choria.protocol.v2.reply","message":"eyJhY3Rpb24iOiJnZXRfZmFjdCIsInN0YXR1c2NvZGUiOjAsInN0YXR1c21zZyI6Ik9LIiwiZGF0YSI6eyJmYWN0Ijoib3MubmFtZSIsInZhbHVlIjoiRGViaWFuIn19","request":"2hYxQzKfTn4b7LwVdR9mJ3sPq1C","sender":"node1.example.net","agent":"rpcutil","time":1700000000987654321}"#;
+const HASH_V2: &str = "526HPVh3Ab929qH+eW36ZWtftjH88V/QbtpuOh0qQfE=";
+
+#[test]
+fn the_version_2_sample_round_trips() {
+    let reply = Reply::parse(SAMPLE_V2.as_bytes()).unwrap();
+    assert_eq!(reply.version, ProtocolVersion::V2);
+    assert_eq!(reply.time, 1_700_000_000_987_654_321);
+    let mut document = Vec::new();
+    reply.encode_into(&mut document);
+    assert_eq!(String::from_utf8(document).unwrap(), SAMPLE_V2);
+
+    let parts = ReplyParts {
+        request_id: &reply.request_id,
+        time: reply.time,
+        ..parts(reply.message.as_bytes())
+    };
+    let (mut payload, mut scratch) = (Vec::new(), Scratch::new());
+    let form = ReplyForm::V2 { signer: None };
+    encode_reply(&mut payload, &mut scratch, form, &parts, &headers());
+    let mut secure = Vec::new();
+    let transport = Transport::parse(&payload).unwrap();
+    transport.decode_data(&mut secure).unwrap();
+    let secure = SecureReply::parse(&secure).unwrap();
+    assert_eq!(secure.message, SAMPLE_V2);
+    assert_eq!(secure.hash, HASH_V2);
+    assert_eq!(
+        (secure.signature.as_ref(), secure.sender.as_ref()),
+        (None, None)
+    );
+    let parsed = parse_reply(&payload, &mut scratch).unwrap();
+    assert!(parsed.hash_ok);
+    assert_eq!(parsed.version, ProtocolVersion::V2);
+    assert_eq!(parsed.body, reply.message.as_bytes());
+}
+
+#[test]
+fn layers_of_two_versions_do_not_mix() {
+    let mut secure = Vec::new();
+    SecureReply::encode_into(&mut secure, "{}");
+    let mut payload = Vec::new();
+    encode_transport_as(&mut payload, ProtocolVersion::V2, &secure, &headers());
+    let mut scratch = Scratch::new();
+    let error = parse_reply(&payload, &mut scratch).unwrap_err();
+    assert!(matches!(error, ReplyError::Secure(_)), "{error}");
+    secure.clear();
+    payload.clear();
+    let inner = SAMPLE_V2.replace("io.choria.protocol.v2.reply", "choria:reply:1");
+    SecureReply::encode_v2_into(&mut secure, inner.as_bytes(), None);
+    encode_transport_as(&mut payload, ProtocolVersion::V2, &secure, &headers());
+    let error = parse_reply(&payload, &mut scratch).unwrap_err();
+    assert!(matches!(error, ReplyError::Reply(_)), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn version_2_carries_any_bytes(
+        body in prop::collection::vec(any::<u8>(), 0..200),
+        sender in "[a-z.\"<\u{e9}]{1,20}",
+        time in any::<i64>(),
+    ) {
+        let parts = ReplyParts { sender: &sender, time, ..parts(&body) };
+        let (mut payload, mut scratch) = (Vec::new(), Scratch::new());
+        encode_reply(&mut payload, &mut scratch, ReplyForm::V2 { signer: None }, &parts, &headers());
+        let parsed = parse_reply(&payload, &mut scratch).unwrap();
+        prop_assert!(parsed.hash_ok);
+        prop_assert_eq!(parsed.body, &body);
+        prop_assert_eq!((&*parsed.sender, parsed.time), (&*sender, time));
+        for at in (0..payload.len()).step_by(7) {
+            let mut damaged = payload.clone();
+            damaged[at] ^= 1;
+            let _ = parse_reply(&damaged, &mut scratch);
+        }
     }
 }

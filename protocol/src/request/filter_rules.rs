@@ -12,13 +12,13 @@ pub(super) fn read_filter(reader: &mut Reader<'_>) -> Result<Filter, RequestErro
     let mut identity = None;
     let mut compound = None;
     let mut agent = Vec::new();
-    reader.object("envelope.filter")?;
+    reader.object("filter")?;
     while let Some(key) = reader.next_key()? {
         match &*key.to_cow() {
             "fact" => fact = Some(read_facts(reader)?),
-            "cf_class" => class = Some(read_strings(reader, "envelope.filter.cf_class")?),
-            "agent" => agent = read_strings(reader, "envelope.filter.agent")?,
-            "identity" => identity = Some(read_strings(reader, "envelope.filter.identity")?),
+            "cf_class" => class = Some(read_strings(reader, "filter.cf_class")?),
+            "agent" => agent = read_strings(reader, "filter.agent")?,
+            "identity" => identity = Some(read_strings(reader, "filter.identity")?),
             "compound" => compound = Some(read_compound(reader)?),
             _ => {
                 reader.value()?;
@@ -26,11 +26,11 @@ pub(super) fn read_filter(reader: &mut Reader<'_>) -> Result<Filter, RequestErro
         }
     }
     Ok(Filter {
-        fact: fact.ok_or(LayerError::Missing("envelope.filter.fact"))?,
-        class: class.ok_or(LayerError::Missing("envelope.filter.cf_class"))?,
+        fact: fact.ok_or(LayerError::Missing("filter.fact"))?,
+        class: class.ok_or(LayerError::Missing("filter.cf_class"))?,
         agent,
-        identity: identity.ok_or(LayerError::Missing("envelope.filter.identity"))?,
-        compound: compound.ok_or(LayerError::Missing("envelope.filter.compound"))?,
+        identity: identity.ok_or(LayerError::Missing("filter.identity"))?,
+        compound: compound.ok_or(LayerError::Missing("filter.compound"))?,
     })
 }
 
@@ -45,7 +45,7 @@ fn read_strings(reader: &mut Reader<'_>, field: &'static str) -> Result<Vec<Stri
 
 fn read_facts(reader: &mut Reader<'_>) -> Result<Vec<FactFilter>, RequestError> {
     let mut facts = Vec::new();
-    reader.array("envelope.filter.fact")?;
+    reader.array("filter.fact")?;
     while reader.next_element()? {
         facts.push(read_fact(reader)?);
     }
@@ -53,10 +53,10 @@ fn read_facts(reader: &mut Reader<'_>) -> Result<Vec<FactFilter>, RequestError> 
 }
 
 fn read_fact(reader: &mut Reader<'_>) -> Result<FactFilter, RequestError> {
-    let mut fact = Text::new("envelope.filter.fact.fact");
-    let mut operator = Text::new("envelope.filter.fact.operator");
-    let mut value = Text::new("envelope.filter.fact.value");
-    reader.object("envelope.filter.fact")?;
+    let mut fact = Text::new("filter.fact.fact");
+    let mut operator = Text::new("filter.fact.operator");
+    let mut value = Text::new("filter.fact.value");
+    reader.object("filter.fact")?;
     while let Some(key) = reader.next_key()? {
         match &*key.to_cow() {
             "fact" => fact.read(reader)?,
@@ -82,7 +82,7 @@ fn read_fact(reader: &mut Reader<'_>) -> Result<FactFilter, RequestError> {
 
 /// Compound entries are kept as values: one of a shape nobody knows makes the node not match, not the request invalid.
 fn read_compound(reader: &mut Reader<'_>) -> Result<Vec<serde_json::Value>, LayerError> {
-    const FIELD: &str = "envelope.filter.compound";
+    const FIELD: &str = "filter.compound";
     let mut entries = Vec::new();
     reader.array(FIELD)?;
     while reader.next_element()? {

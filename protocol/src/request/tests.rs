@@ -96,10 +96,10 @@ fn every_required_field_is_missed() {
         ("\"agent\":\"rpcutil\",", "envelope.agent"),
         ("\"ttl\":60,", "envelope.ttl"),
         ("\"time\":1700000000,", "envelope.time"),
-        ("\"fact\":[],", "envelope.filter.fact"),
-        ("\"cf_class\":[],", "envelope.filter.cf_class"),
-        ("\"identity\":[],", "envelope.filter.identity"),
-        (",\"compound\":[]", "envelope.filter.compound"),
+        ("\"fact\":[],", "filter.fact"),
+        ("\"cf_class\":[],", "filter.cf_class"),
+        ("\"identity\":[],", "filter.identity"),
+        (",\"compound\":[]", "filter.compound"),
     ] {
         refused(text, "", &format!("field {field} is missing"));
     }
@@ -143,30 +143,26 @@ fn wrong_types_and_empty_names_are_refused() {
     refused(
         "\"fact\":[]",
         "\"fact\":{}",
-        "field envelope.filter.fact is not an array",
+        "field filter.fact is not an array",
     );
     refused(
         "\"cf_class\":[]",
         "\"cf_class\":[1]",
-        "field envelope.filter.cf_class is not an array of strings",
+        "field filter.cf_class is not an array of strings",
     );
     refused(
         "\"identity\":[]",
         "\"identity\":null",
-        "field envelope.filter.identity is not an array",
+        "field filter.identity is not an array",
     );
     let operator = r#""fact":[{"fact":"a","operator":"like","value":"b"}]"#;
     refused(
         "\"fact\":[]",
         operator,
-        "field envelope.filter.fact has unknown operator \"like\"",
+        "field filter.fact has unknown operator \"like\"",
     );
     let empty = r#""fact":[{"fact":"a","operator":"==","value":""}]"#;
-    refused(
-        "\"fact\":[]",
-        empty,
-        "field envelope.filter.fact.value is empty",
-    );
+    refused("\"fact\":[]", empty, "field filter.fact.value is empty");
 }
 
 #[test]
@@ -175,7 +171,7 @@ fn validate_refuses_what_parse_would() {
     request.ttl = 29;
     assert_eq!(
         request.validate(),
-        Err(RequestError::TtlTooSmall { ttl: 29 })
+        Err(RequestError::TtlTooSmall { ttl: 29, min: 30 })
     );
     let mut request = sample();
     request.request_id = "x".into();
@@ -193,20 +189,115 @@ fn validate_refuses_what_parse_would() {
 
 #[test]
 fn a_request_lives_less_than_its_ttl_either_way() {
-    let request = sample();
-    let sent = request.time;
-    for (now, live) in [
-        (sent, true),
-        (sent + 59, true),
-        (sent + 60, false),
-        (sent - 59, true),
-        (sent - 60, false),
-    ] {
-        assert_eq!(request.is_live(now), live, "{}", now - sent);
+    for document in [SAMPLE, SAMPLE_V2] {
+        let request = Request::parse(document.as_bytes()).unwrap();
+        let sent = match request.version {
+            ProtocolVersion::V1 => Duration::from_secs(1_700_000_000),
+            ProtocolVersion::V2 => Duration::from_nanos(1_700_000_000_123_456_789),
+        };
+        let (ttl, ns) = (Duration::from_secs(60), Duration::from_nanos(1));
+        for (now, live) in [
+            (sent, true),
+            (sent + ttl - ns, true),
+            (sent + ttl, false),
+            (sent - ttl + ns, true),
+            (sent - ttl, false),
+        ] {
+            assert_eq!(request.is_live(now), live, "{now:?}");
+        }
+        let request = Request {
+            ttl: i64::MAX,
+            ..request
+        };
+        assert!(request.is_live(Duration::ZERO) && request.is_live(sent * 3));
+        assert!(!request.is_live(Duration::MAX));
     }
-    let request = Request {
-        ttl: i64::MAX,
-        ..request
-    };
-    assert!(request.is_live(i64::MIN + 1) || request.is_live(i64::MAX - 1));
+}
+
+/// The published sample of version 2.
+const SAMPLE_V2: &str = r#"{"protocol":"io.choria.protocol.v2.request","message":"eyJhZ2VudCI6InJwY3V0aWwiLCJhY3Rpb24iOiJnZXRfZmFjdCIsImRhdGEiOnsiZmFjdCI6Im9zLm5hbWUifX0=","id":"2hYxQzKfTn4b7LwVdR9mJ3sPq1C","sender":"admin1.example.net","caller":"up=tester","collective":"choria","agent":"rpcutil","ttl":60,"time":1700000000123456789,"filter":{"fact":[],"cf_class":[],"agent":["rpcutil"],"identity":[],"compound":[]}}"#;
+
+#[track_caller]
+fn refused_v2(from: &str, to: &str, expected: &str) {
+    let text = SAMPLE_V2.replace(from, to);
+    assert_ne!(text, SAMPLE_V2, "{from} is not in the sample");
+    let error = Request::parse(text.as_bytes()).unwrap_err();
+    assert_eq!(error.to_string(), format!("request: {expected}"));
+}
+
+#[test]
+fn the_version_2_sample_round_trips() {
+    let request = Request::parse(SAMPLE_V2.as_bytes()).unwrap();
+    assert_eq!(request.version, ProtocolVersion::V2);
+    assert_eq!(request.caller_id, "up=tester");
+    assert_eq!(request.time, 1_700_000_000_123_456_789);
+    assert_eq!(
+        request.message,
+        r#"{"agent":"rpcutil","action":"get_fact","data":{"fact":"os.name"}}"#
+    );
+    assert_eq!(request.body(), request.message.as_bytes());
+    assert_eq!(request.to_document(), SAMPLE_V2);
+    assert_eq!(request.validate(), Ok(()));
+    let error = Request::parse_as(ProtocolVersion::V1, SAMPLE_V2.as_bytes()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "request: protocol is \"io.choria.protocol.v2.request\", not \"choria:request:1\""
+    );
+}
+
+#[test]
+fn version_2_limits_are_those_of_the_servers() {
+    refused_v2("\"ttl\":60", "\"ttl\":0", "field ttl is 0, below 1");
+    refused_v2(
+        "\"time\":1700000000123456789",
+        "\"time\":0",
+        "field time is 0, below 1",
+    );
+    for (text, field) in [
+        (
+            "\"protocol\":\"io.choria.protocol.v2.request\",",
+            "protocol",
+        ),
+        ("\"id\":\"2hYxQzKfTn4b7LwVdR9mJ3sPq1C\",", "id"),
+        ("\"sender\":\"admin1.example.net\",", "sender"),
+        ("\"caller\":\"up=tester\",", "caller"),
+        ("\"collective\":\"choria\",", "collective"),
+        ("\"agent\":\"rpcutil\",", "agent"),
+        ("\"ttl\":60,", "ttl"),
+        ("\"time\":1700000000123456789,", "time"),
+        ("\"fact\":[],", "filter.fact"),
+    ] {
+        refused_v2(text, "", &format!("field {field} is missing"));
+    }
+    for (text, field) in [
+        ("2hYxQzKfTn4b7LwVdR9mJ3sPq1C", "id"),
+        ("admin1.example.net", "sender"),
+        ("up=tester", "caller"),
+    ] {
+        refused_v2(text, "", &format!("field {field} is empty"));
+    }
+    refused_v2("Im9z", "!!!!", "field message is not standard base64");
+    let without = SAMPLE_V2.replace(
+        ",\"filter\":{\"fact\":[],\"cf_class\":[],\"agent\":[\"rpcutil\"],\"identity\":[],\"compound\":[]}",
+        "",
+    );
+    let request = Request::parse(without.as_bytes()).unwrap();
+    assert!(request.filter.is_empty() && request.filter.agent.is_empty());
+}
+
+#[test]
+fn a_version_2_body_is_decoded_once_more_where_it_decodes() {
+    for (field, body) in [
+        // `ping` in base64 twice, as clients send it; a body that is no text; plain JSON.
+        ("Y0dsdVp3PT0=", &b"ping"[..]),
+        ("/wD+", b"\xff\x00\xfe"),
+        ("e30=", b"{}"),
+    ] {
+        let text = SAMPLE_V2.replace(
+            "eyJhZ2VudCI6InJwY3V0aWwiLCJhY3Rpb24iOiJnZXRfZmFjdCIsImRhdGEiOnsiZmFjdCI6Im9zLm5hbWUifX0=",
+            field,
+        );
+        let request = Request::parse(text.as_bytes()).unwrap();
+        assert_eq!(&*request.body(), body, "{field}");
+    }
 }

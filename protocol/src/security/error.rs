@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use super::tokens::TokenError;
+
 /// What is wrong with the keys, certificates or patterns this process was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -39,6 +41,8 @@ pub enum SecurityError {
     },
     /// The signing operation itself failed.
     SigningFailed,
+    /// The token and seed cannot be used.
+    Token(TokenError),
 }
 
 impl fmt::Display for SecurityError {
@@ -66,11 +70,21 @@ impl fmt::Display for SecurityError {
                 write!(f, "pattern {pattern:?} is not a regular expression: {why}")
             }
             Self::SigningFailed => f.write_str("signing failed"),
+            Self::Token(error) => error.fmt(f),
         }
     }
 }
 
 impl std::error::Error for SecurityError {}
+
+/// Whose token it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenHolder {
+    /// The one who asks.
+    Caller,
+    /// The service that signed in the caller's place.
+    Signer,
+}
 
 /// Why a request is refused. Every reason has its own variant and its own counter name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,8 +154,31 @@ pub enum VerifyError {
     },
     /// The signature is not base64.
     BadSignatureEncoding,
-    /// The signature is not one over this message by this certificate's key.
+    /// The signature is not one over this message by the key of this certificate or token.
     BadSignature,
+    /// A token is not believed.
+    Token(TokenHolder, TokenError),
+    /// The token is a server's, and servers may not ask.
+    NotAClient {
+        /// The server.
+        identity: String,
+    },
+    /// The token does not allow asking nodes.
+    NoFleetManagement,
+    /// The token allows asking nodes only where a signing service signed.
+    DelegationRequired,
+    /// The token does not allow signing for others.
+    NotADelegator {
+        /// Who holds the token.
+        holder: String,
+    },
+    /// The caller claims to be another than its token says.
+    CallerNotInToken {
+        /// The caller id claimed.
+        caller_id: String,
+        /// The caller id in the token.
+        holder: String,
+    },
 }
 
 impl VerifyError {
@@ -163,6 +200,13 @@ impl VerifyError {
             Self::NotAllowed { .. } => "not_allowed",
             Self::BadSignatureEncoding => "bad_signature_encoding",
             Self::BadSignature => "bad_signature",
+            Self::Token(TokenHolder::Caller, error) => error.reason(),
+            Self::Token(TokenHolder::Signer, error) => error.signer_reason(),
+            Self::NotAClient { .. } => "not_a_client",
+            Self::NoFleetManagement => "no_fleet_management",
+            Self::DelegationRequired => "delegation_required",
+            Self::NotADelegator { .. } => "not_a_delegator",
+            Self::CallerNotInToken { .. } => "caller_not_in_token",
         }
     }
 }
@@ -214,6 +258,24 @@ impl fmt::Display for VerifyError {
             }
             Self::BadSignatureEncoding => f.write_str("signature is not base64"),
             Self::BadSignature => f.write_str("signature does not match the message"),
+            Self::Token(TokenHolder::Caller, error) => write!(f, "caller's {error}"),
+            Self::Token(TokenHolder::Signer, error) => write!(f, "signer's {error}"),
+            Self::NotAClient { identity } => {
+                write!(
+                    f,
+                    "token is that of the server {identity:?}, not a client's"
+                )
+            }
+            Self::NoFleetManagement => f.write_str("token does not allow managing the fleet"),
+            Self::DelegationRequired => {
+                f.write_str("token allows managing the fleet only through a signing service")
+            }
+            Self::NotADelegator { holder } => {
+                write!(f, "token of {holder:?} does not allow signing for others")
+            }
+            Self::CallerNotInToken { caller_id, holder } => {
+                write!(f, "caller {caller_id:?} shows the token of {holder:?}")
+            }
         }
     }
 }

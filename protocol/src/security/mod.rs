@@ -1,7 +1,8 @@
-//! Signing and checking of version 1 requests with X.509 certificates.
+//! Signing and checking of requests: version 1 with X.509 certificates, version 2 with [`tokens`].
 //!
 //! A [`Signer`] holds a client's key and certificate and signs request bytes. A [`Verifier`] holds a node's
-//! trust and decides about a signed request: whose it is, and whether that caller is privileged.
+//! trust and decides about a signed request: whose it is, and whether that caller is privileged. For tokens
+//! [`TokenSigner`](tokens::TokenSigner) and [`TokenVerifier`](tokens::TokenVerifier) do the same.
 //! The module takes and gives strings and bytes; it knows nothing of the messages around them.
 //!
 //! It is no TLS policy (that belongs to the reactor), no authorisation of actions (that belongs to the
@@ -18,21 +19,27 @@ mod key;
 mod names;
 mod policy;
 mod signer;
+pub mod tokens;
 mod trust;
 mod verifier;
 
 pub use caller::certname_of_caller_id;
-pub use error::{SecurityError, VerifyError};
+pub use error::{SecurityError, TokenHolder, VerifyError};
 pub use names::CertNames;
 pub use policy::{DEFAULT_ALLOW, DEFAULT_PRIVILEGED, TrustPolicy};
 pub use signer::Signer;
 pub use verifier::{SignedRequest, Verified, Verifier};
+
+use crate::version::ProtocolVersion;
+use tokens::TokenVerifier;
 
 /// How a node decides about requests.
 #[derive(Debug)]
 pub enum RequestSecurity {
     /// Signed requests only, checked against a trust policy. The normal case.
     X509(Box<Verifier>),
+    /// Requests signed by holders of tokens only, checked against trusted issuers.
+    Token(Box<TokenVerifier>),
     /// **Dangerous**: every request is believed, whoever sent it, signed or not. Anyone who can publish to
     /// the broker can act as any caller. For laboratories and load tests only.
     InsecureAcceptAll,
@@ -51,6 +58,7 @@ impl RequestSecurity {
     ) -> Result<Verified, VerifyError> {
         match self {
             Self::X509(verifier) => verifier.verify(request, unix_now),
+            Self::Token(verifier) => verifier.verify(request, unix_now),
             Self::InsecureAcceptAll => {
                 let name = certname_of_caller_id(request.caller_id).unwrap_or(request.caller_id);
                 Ok(Verified {
@@ -58,6 +66,16 @@ impl RequestSecurity {
                     privileged: false,
                 })
             }
+        }
+    }
+
+    /// The version of the requests it decides about; none where it believes those of every version.
+    #[must_use]
+    pub const fn version(&self) -> Option<ProtocolVersion> {
+        match self {
+            Self::X509(_) => Some(ProtocolVersion::V1),
+            Self::Token(_) => Some(ProtocolVersion::V2),
+            Self::InsecureAcceptAll => None,
         }
     }
 

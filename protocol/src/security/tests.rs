@@ -84,6 +84,7 @@ impl Case {
             message: &self.message,
             signature_b64: &self.signature,
             pubcert_pem: &self.pubcert,
+            signer_token: None,
             caller_id: &self.caller_id,
         };
         verifier.verify(&request, now)

@@ -13,6 +13,7 @@ use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error, KeyUsage, VerifiedPath};
 use x509_parser::prelude::{FromDer, Validity, X509Certificate};
 
+use super::cache::Verdict;
 use super::key::VerifyingKey;
 use super::{CertNames, SecurityError, VerifyError};
 
@@ -57,6 +58,12 @@ pub(super) struct CheckedCert {
     pub(super) names: CertNames,
     pub(super) key: VerifyingKey,
     pub(super) window: Window,
+}
+
+impl Verdict for CheckedCert {
+    fn holds(&self, now: u64) -> bool {
+        self.window.contains(now)
+    }
 }
 
 /// The trusted authorities. `windows[i]` belongs to `anchors[i]`.

@@ -12,7 +12,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use regex::RegexSet;
 
-use super::cache::ChainCache;
+use super::cache::VerdictCache;
 use super::trust::{CheckedCert, Roots};
 use super::{SecurityError, TrustPolicy, VerifyError, caller, policy};
 
@@ -31,8 +31,10 @@ pub struct SignedRequest<'a> {
     pub message: &'a [u8],
     /// The signature in base64, line breaks allowed.
     pub signature_b64: &'a str,
-    /// The certificate text: the signer first, intermediates behind it.
+    /// What the caller shows of itself: a certificate text, the signer first and intermediates behind it; or its token.
     pub pubcert_pem: &'a str,
+    /// The token of the service that signed in the caller's place, where one did.
+    pub signer_token: Option<&'a str>,
     /// The caller id inside the request.
     pub caller_id: &'a str,
 }
@@ -51,7 +53,7 @@ pub struct Verifier {
     roots: Roots,
     allow: RegexSet,
     privileged: RegexSet,
-    cache: ChainCache,
+    cache: VerdictCache<CheckedCert>,
 }
 
 impl Verifier {
@@ -64,7 +66,7 @@ impl Verifier {
             roots: Roots::from_pem(&policy.roots_pem)?,
             allow: policy::compile(&policy.allow)?,
             privileged: policy::compile(&policy.privileged)?,
-            cache: ChainCache::default(),
+            cache: VerdictCache::default(),
         })
     }
 
@@ -135,7 +137,7 @@ impl fmt::Debug for Verifier {
 }
 
 /// Old clients wrap the signature into lines.
-fn decode_signature(text: &str) -> Result<Vec<u8>, VerifyError> {
+pub(super) fn decode_signature(text: &str) -> Result<Vec<u8>, VerifyError> {
     let decoded = if text.bytes().any(|b| matches!(b, b'\r' | b'\n')) {
         SIGNATURE_BASE64.decode(text.replace(['\r', '\n'], ""))
     } else {

@@ -81,8 +81,8 @@ fn refusals_name_the_field() {
     );
     refused("{}", "transport: field protocol is missing");
     refused(
-        r#"{"protocol":"io.choria.protocol.v2.transport","data":"x"}"#,
-        "transport: protocol is \"io.choria.protocol.v2.transport\", not \"choria:transport:1\"",
+        r#"{"protocol":"io.choria.protocol.v3.transport","data":"x"}"#,
+        "transport: protocol is \"io.choria.protocol.v3.transport\", not \"choria:transport:1\"",
     );
     refused(
         r#"{"protocol":"choria:transport:1"}"#,
@@ -132,4 +132,49 @@ fn a_reply_goes_back_with_the_federation_header_and_its_hops() {
     assert_eq!(reply.seen_by, request.seen_by);
     assert_eq!(reply.federation, request.federation);
     assert_eq!(request.clone().into_owned(), request);
+}
+
+#[test]
+fn version_2_headers_have_their_own_names() {
+    let mut headers = Headers {
+        reply_to: Some("c.reply.x".into()),
+        sender: Some("n1".into()),
+        seen_by: Vec::new(),
+        federation: Some(Federation {
+            request_id: Some("id".into()),
+            reply_to: Some("r".into()),
+            targets: vec!["a".into()],
+        }),
+    };
+    headers.push_hop("in", "n", "out");
+    let mut out = Vec::new();
+    encode_transport_as(&mut out, ProtocolVersion::V2, b"{\"a\":1}", &headers);
+    let expected = r#"{"protocol":"io.choria.protocol.v2.transport","data":"eyJhIjoxfQ==","headers":{"reply":"c.reply.x","sender":"n1","trace":[["in","n","out"]],"federation":{"request":"id","reply":"r","targets":["a"]}}}"#;
+    assert_eq!(String::from_utf8(out.clone()).unwrap(), expected);
+    let transport = Transport::parse(&out).unwrap();
+    assert_eq!(transport.version, ProtocolVersion::V2);
+    assert_eq!(transport.headers, headers);
+    let mut again = Vec::new();
+    transport.encode_into(&mut again);
+    assert_eq!(again, out);
+}
+
+#[test]
+fn the_names_of_the_other_version_are_not_heeded() {
+    let headers = r#""headers":{"reply-to":"r1","reply":"r2","mc_sender":"s1","sender":"s2","seen-by":[["1"]],"trace":[["2"]],"federation":{"req":"1","request":"2"}}"#;
+    for (name, own, sender) in [
+        ("choria:transport:1", "1", "s1"),
+        ("io.choria.protocol.v2.transport", "2", "s2"),
+    ] {
+        // The version may stand behind the headers.
+        let text = format!(r#"{{{headers},"data":"e30=","protocol":"{name}"}}"#);
+        let transport = Transport::parse(text.as_bytes()).unwrap();
+        let headers = transport.headers;
+        assert_eq!(headers.reply_to.unwrap(), format!("r{own}"));
+        assert_eq!(headers.sender.unwrap(), sender);
+        assert_eq!(headers.seen_by, [[own]]);
+        assert_eq!(headers.federation.unwrap().request_id.unwrap(), own);
+        let digest = Digest::read(text.as_bytes()).unwrap();
+        assert_eq!(digest.sender.unwrap(), sender);
+    }
 }

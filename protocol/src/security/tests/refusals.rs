@@ -409,6 +409,7 @@ fn refused_certificates_are_not_cached() {
 #[test]
 fn insecure_mode_believes_everything_and_says_so() {
     let request = SignedRequest {
+        signer_token: None,
         message: MESSAGE,
         signature_b64: "insecure",
         pubcert_pem: "insecure",
