@@ -16,6 +16,7 @@ use muster_protocol::request::{Request, encode_request_transport};
 use muster_protocol::rpc::{RpcReply, RpcRequest, StatusCode};
 use muster_protocol::secure_request::SecureRequest;
 use muster_protocol::transport::{Headers, Transport};
+use muster_protocol::version::ProtocolVersion;
 
 const BODY_BYTES: usize = 600;
 const FACTS: &str = r#"{"country":"de","os":{"family":"Debian","release":12},"memory":{"gb":16}}"#;
@@ -69,6 +70,7 @@ fn filter() -> Filter {
 
 fn request() -> Vec<u8> {
     let request = Request {
+        version: ProtocolVersion::V1,
         message: RpcRequest::encode("rpcutil", "get_fact", r#"{"fact":"os.family"}"#).into(),
         request_id: "5e1d2c3b4a5968778695a4b3c2d1e0f9".into(),
         sender_id: "admin1.example.net".into(),

@@ -1,7 +1,8 @@
 //! The gate: from a payload to a request that may be acted on.
 //!
 //! It opens the layers (transport, secure request, request), checks the signature over the bytes as they came, and
-//! compiles the filter. What it lets through is verified, but not yet known to be for this node, in time or new: that
+//! compiles the filter. A gate lets through requests of the version that its security speaks, and refuses those of the
+//! other by name; one that believes everybody takes both. What it lets through is verified, but not yet known to be for this node, in time or new: that
 //! is the node's to decide, in the order of the servers of today.
 //!
 //! [`VerifyEach`] does the work for every payload. [`VerifyShared`] serves many nodes of one process, where the same
@@ -19,7 +20,7 @@ use muster_protocol::request::{Request, RequestError};
 use muster_protocol::secure_request::{SecureRequest, SecureRequestError};
 use muster_protocol::security::{RequestSecurity, SignedRequest, VerifyError};
 use muster_protocol::transport::{Headers, Transport, TransportError};
-use muster_protocol::version::{ProtocolVersion, detect_version};
+use muster_protocol::version::ProtocolVersion;
 
 pub use self::shared::{CACHED_BYTES_MAX, CACHED_REQUESTS_MAX, VerifyShared};
 
@@ -33,11 +34,13 @@ pub(crate) type ReplayKey = [u8; REPLAY_KEY_BYTES];
 /// A verified request, borrowing nothing.
 #[derive(Debug)]
 pub struct OpenedRequest {
+    /// The version of the protocol it came in, and must be answered in.
+    pub version: ProtocolVersion,
     /// Where the answer goes; a request without it is acted on and not answered.
     pub reply_to: Option<Box<str>>,
     /// What the reply's headers must repeat: the federation header and the hops of a federated request.
     pub reply_headers: Headers<'static>,
-    /// The request's id, 32 characters.
+    /// The request's id.
     pub request_id: Box<str>,
     /// Who calls, such as `choria=rip.mcollective`.
     pub caller_id: Box<str>,
@@ -49,8 +52,10 @@ pub struct OpenedRequest {
     pub agent: Box<str>,
     /// Seconds the request may live.
     pub ttl: i64,
-    /// Unix seconds at the sender.
+    /// Unix seconds at the sender; in version 2 the fraction is left out here and heeded by [`Self::is_live`].
     pub time: i64,
+    /// The time as it came, in the unit of the version.
+    wire_time: i64,
     /// Which nodes are meant.
     pub filter: CompiledFilter,
     /// The body as the agent sees it.
@@ -109,32 +114,32 @@ fn open(
     payload: &[u8],
     unix: Duration,
 ) -> Result<OpenedRequest, Refusal> {
-    let transport = Transport::parse(payload).map_err(|error| refuse_transport(payload, error))?;
+    let transport = Transport::parse(payload)?;
+    let version = transport.version;
+    if security.version().is_some_and(|spoken| spoken != version) {
+        return Err(Refusal::Version(version));
+    }
     let mut document = Vec::new();
     transport.decode_data(&mut document)?;
-    let secure = SecureRequest::parse(&document)?;
+    let secure = SecureRequest::parse_as(version, &document)?;
     // The caller id stands in the signed document, so that is read before its signature is checked.
-    let request = Request::parse(secure.message.as_bytes())?;
+    let request = Request::parse_as(version, secure.message.as_bytes())?;
     let signed = SignedRequest {
         message: secure.message.as_bytes(),
         signature_b64: &secure.signature,
         pubcert_pem: &secure.pubcert,
+        signer_token: secure.signer.as_deref(),
         caller_id: &request.caller_id,
     };
     security.verify(&signed, unix.as_secs())?;
     Ok(OpenedRequest::new(&transport, &request))
 }
 
-fn refuse_transport(payload: &[u8], error: TransportError) -> Refusal {
-    match detect_version(payload) {
-        None | Some(ProtocolVersion::V1) => Refusal::Transport(error),
-        Some(version) => Refusal::Version(version),
-    }
-}
-
 impl OpenedRequest {
     fn new(transport: &Transport<'_>, request: &Request<'_>) -> Self {
+        let (time, _) = request.version.split_time(request.time);
         Self {
+            version: request.version,
             reply_to: transport.headers.reply_to.as_deref().map(Into::into),
             reply_headers: transport.headers.reply_from().into_owned(),
             request_id: (&*request.request_id).into(),
@@ -143,7 +148,8 @@ impl OpenedRequest {
             collective: (&*request.collective).into(),
             agent: (&*request.agent).into(),
             ttl: request.ttl,
-            time: request.time,
+            time,
+            wire_time: request.time,
             filter: CompiledFilter::new(&request.filter),
             body: request.body().into(),
             replay_key: replay_key(&request.caller_id, &request.request_id),
@@ -151,19 +157,28 @@ impl OpenedRequest {
     }
 
     /// True while the request may be acted on: the sender's clock is less than a TTL away from ours, either way.
-    /// A TTL above `ttl_max` counts as `ttl_max`.
+    /// A TTL above `ttl_max` seconds counts as `ttl_max`. `unix_now` is the time since 1970.
     #[must_use]
-    pub fn is_live(&self, unix_now: i64, ttl_max: i64) -> bool {
+    pub fn is_live(&self, unix_now: Duration, ttl_max: i64) -> bool {
         let ttl = self.ttl.min(ttl_max);
-        self.time > unix_now.saturating_sub(ttl) && self.time < unix_now.saturating_add(ttl)
+        self.version.is_live(self.wire_time, ttl, unix_now)
+    }
+
+    /// A unix second by which the request is no longer live.
+    #[must_use]
+    pub(crate) fn dead_by(&self, ttl_max: i64) -> i64 {
+        let (seconds, nanos) = self.version.split_time(self.wire_time);
+        seconds
+            .saturating_add(i64::from(nanos > 0))
+            .saturating_add(self.ttl.min(ttl_max))
     }
 }
 
 fn replay_key(caller_id: &str, request_id: &str) -> ReplayKey {
     let mut context = Context::new(&SHA256);
-    // The request id has a fixed number of characters and stands first, so no two pairs give the same text.
+    // The length of the first part goes before it, so no two pairs give the same text.
+    context.update(&request_id.len().to_le_bytes());
     context.update(request_id.as_bytes());
-    context.update(b" ");
     context.update(caller_id.as_bytes());
     let digest = context.finish();
     let mut key = [0; REPLAY_KEY_BYTES];

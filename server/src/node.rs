@@ -25,7 +25,7 @@ use std::time::Duration;
 use muster_client::Moment;
 use muster_client::nats::{ClientConfig, ClientCore, Event, EventSink, Message, ProtocolError};
 use muster_protocol::filter::{NoData, NodeView};
-use muster_protocol::reply::{ReplyParts, encode_reply_transport};
+use muster_protocol::reply::{ReplyParts, encode_reply};
 use muster_protocol::{Scratch, subject};
 use tracing::{debug, info, trace, warn};
 
@@ -40,7 +40,7 @@ use crate::setup::NodeSetup;
 /// One node.
 ///
 /// # Memory
-/// At most 568 bytes (a test holds it to that); its identity twice, and its own subjects; 64 bytes a subscription, of
+/// At most 576 bytes (a test holds it to that); its identity twice, and its own subjects; 64 bytes a subscription, of
 /// which there are one a collective and agent and one a collective; 16 bytes a request seen within its time to live.
 /// Setup, facts, classes and configuration are shared with whoever holds the same `Arc`.
 #[derive(Debug)]
@@ -309,14 +309,12 @@ impl Node {
             self.counters.unknown_collective += 1;
             return false;
         }
-        if !request.is_live(unix, options.ttl_max) {
+        if !request.is_live(at.unix, options.ttl_max) {
             debug!(identity = %self.identity, id = %request.request_id, "request expired");
             self.counters.ttl_expired += 1;
             return false;
         }
-        let until = request
-            .time
-            .saturating_add(request.ttl.min(options.ttl_max));
+        let until = request.dead_by(options.ttl_max);
         if !self
             .seen
             .insert(&request.replay_key, until, unix, options.replay_max)
@@ -345,13 +343,14 @@ impl Node {
             request_id: &request.request_id,
             sender: &self.identity,
             agent: &request.agent,
-            time: unix_secs(at),
+            time: request.version.wire_time(at.unix),
             body: &scratch.body,
         };
         scratch.payload.clear();
-        encode_reply_transport(
+        encode_reply(
             &mut scratch.payload,
             &mut scratch.protocol,
+            self.setup.reply_form(request.version),
             &parts,
             &headers,
         );
@@ -460,6 +459,6 @@ mod tests {
     #[test]
     fn a_node_is_small() {
         let size = size_of::<Node>();
-        assert!(size <= 568, "{size}");
+        assert!(size <= 576, "{size}");
     }
 }

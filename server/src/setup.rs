@@ -5,7 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use muster_client::nats::is_sendable;
+use muster_protocol::reply::ReplyForm;
+use muster_protocol::security::tokens::TokenSigner;
 use muster_protocol::subject;
+use muster_protocol::version::ProtocolVersion;
 use serde_json::Value;
 
 use crate::agent::{Agent, Audit, Authorise, CallId, HostView, Verdict};
@@ -85,6 +88,8 @@ pub struct NodeOptions {
     pub agents: AgentSet,
     /// How payloads become requests.
     pub gate: Arc<dyn Gate>,
+    /// What replies to version 2 requests are signed with; none leaves them unsigned, which clients accept.
+    pub reply_signer: Option<Arc<TokenSigner>>,
     /// Who may call RPC agents.
     pub authorise: Arc<dyn Authorise>,
     /// Where the calls that were allowed are recorded.
@@ -116,6 +121,7 @@ impl NodeOptions {
             main_collective: "mcollective".to_owned(),
             agents: AgentSet::builtin(),
             gate,
+            reply_signer: None,
             authorise: Arc::new(Authorisation::AllowAll),
             audit: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -203,6 +209,16 @@ impl NodeSetup {
     #[must_use]
     pub const fn options(&self) -> &NodeOptions {
         &self.options
+    }
+
+    /// In which form a request of this version is answered.
+    pub(crate) fn reply_form(&self, version: ProtocolVersion) -> ReplyForm<'_> {
+        match version {
+            ProtocolVersion::V2 => ReplyForm::V2 {
+                signer: self.options.reply_signer.as_deref(),
+            },
+            _ => ReplyForm::V1,
+        }
     }
 
     /// The names of the agents, in order.

@@ -197,7 +197,7 @@ fn what_the_gate_refuses_is_counted_by_reason_and_not_answered() {
         ("bad_transport", b"\xff\x00".to_vec()),
         (
             "unsupported_version",
-            br#"{"protocol":"io.choria.protocol.v2.transport"}"#.to_vec(),
+            br#"{"protocol":"io.choria.protocol.v2.transport","data":"e30="}"#.to_vec(),
         ),
         ("bad_secure_request", transport_of(b"{}")),
         ("bad_request", payload_with("{}", &signer(), None)),

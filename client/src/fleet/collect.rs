@@ -3,7 +3,8 @@
 //! A [`Collector`] is handed every payload that arrives on the reply subject. It checks the hash and the request id, attributes the reply to a node,
 //! and hands it on at a node's first. It keeps names and counts, never bodies.
 //!
-//! Version 1 replies prove no sender: a node that may publish to the reply subject can speak in another's name. The hash finds damage only.
+//! Replies prove no sender: a node that may publish to the reply subject can speak in another's name. The hash finds damage only, and the signatures
+//! that version 2 replies may carry are not checked, as the clients of today do not either.
 //!
 //! Memory: some 40 bytes a name and its text; at most [`NAMES_MAX`] names, and [`STRANGERS_MAX`] of nodes that were not asked.
 
@@ -47,7 +48,7 @@ pub enum Outcome {
     BadHash,
     /// It is no reply.
     Malformed,
-    /// It answers another request.
+    /// It answers another request, or in another version of the protocol.
     WrongRequest,
 }
 
@@ -62,7 +63,7 @@ pub struct Drops {
     pub bad_hash: u64,
     /// Payloads that are no reply.
     pub malformed: u64,
-    /// Replies to another request.
+    /// Replies to another request, or in another version of the protocol.
     pub wrong_request: u64,
 }
 
@@ -158,7 +159,9 @@ impl Collector {
             self.drops.bad_hash += 1;
             return Outcome::BadHash;
         }
-        if reply.request_id != self.request_id.as_str() {
+        if reply.version != self.request_id.version()
+            || reply.request_id != self.request_id.as_str()
+        {
             self.drops.wrong_request += 1;
             return Outcome::WrongRequest;
         }
@@ -192,7 +195,7 @@ impl Collector {
         sink(ReplyView {
             sender: &reply.sender,
             body: reply.body,
-            time: reply.time,
+            time: reply.version.split_time(reply.time).0,
             elapsed: now.saturating_sub(self.sent),
         });
         Outcome::Counted

@@ -3,7 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use muster_protocol::ksuid::Ksuid;
+use muster_protocol::request_id::RequestId;
 use muster_protocol::security::Signer;
+use muster_protocol::security::tokens::TokenSigner;
+use muster_protocol::version::ProtocolVersion;
+
+use crate::nats::NonceSigner;
 
 /// Who asks. One serves all sessions of a process.
 #[derive(Debug, Clone)]
@@ -18,7 +24,7 @@ pub struct Caller {
     pub main_collective: String,
     /// The collective that is asked; the main one, unless a sub-collective is meant.
     pub collective: String,
-    /// How long a request may be acted on; whole seconds, at least 30.
+    /// How long a request may be acted on; whole seconds, at least 30, with a token at least 1.
     pub ttl: Duration,
 }
 
@@ -27,6 +33,38 @@ pub struct Caller {
 pub enum CallerSecurity {
     /// With the caller's key; the certificate travels along.
     X509(Arc<Signer>),
+    /// With the key of the caller's token, which travels along: version 2 of the protocol.
+    Token(Arc<TokenSigner>),
     /// **Dangerous**: not at all. Only nodes that believe everybody answer. For laboratories and load tests.
     Insecure,
+}
+
+impl CallerSecurity {
+    /// The version of the protocol that is spoken with it.
+    #[must_use]
+    pub const fn version(&self) -> ProtocolVersion {
+        match self {
+            Self::X509(_) | Self::Insecure => ProtocolVersion::V1,
+            Self::Token(_) => ProtocolVersion::V2,
+        }
+    }
+
+    /// A request id of that version, for a request that is made at this moment (since 1970).
+    #[must_use]
+    pub fn request_id(&self, unix: Duration, random: [u8; 16]) -> RequestId {
+        match self {
+            Self::X509(_) | Self::Insecure => RequestId::from_random(random),
+            Self::Token(_) => Ksuid::from_parts(unix.as_secs(), random).into(),
+        }
+    }
+}
+
+impl NonceSigner for TokenSigner {
+    fn token(&self) -> &str {
+        Self::token(self)
+    }
+
+    fn sign_nonce(&self, nonce: &str) -> String {
+        Self::sign_nonce(self, nonce)
+    }
 }

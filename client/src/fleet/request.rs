@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use muster_protocol::Scratch;
 use muster_protocol::filter::Filter;
-use muster_protocol::request::{Request, encode_request_transport};
+use muster_protocol::request::{Request, encode_signed_request};
 use muster_protocol::request_id::RequestId;
+use muster_protocol::secure_request::RequestProof;
+use muster_protocol::security::SecurityError;
 use muster_protocol::subject;
 use muster_protocol::transport::Headers;
 
@@ -43,12 +45,30 @@ pub fn encode_request(
     let request = request(caller, parts, &id, unix);
     request.validate()?;
     let document = request.to_document();
-    let (signature, pubcert) = match &caller.security {
-        CallerSecurity::X509(signer) => (
-            Cow::Owned(signer.sign_base64(document.as_bytes())?),
-            signer.pubcert(),
-        ),
-        CallerSecurity::Insecure => (Cow::Borrowed(INSECURE), INSECURE),
+    let signature: Cow<'_, str>;
+    let proof = match &caller.security {
+        CallerSecurity::X509(signer) => {
+            signature = signer.sign_base64(document.as_bytes())?.into();
+            RequestProof::X509 {
+                signature_b64: &signature,
+                pubcert: signer.pubcert(),
+            }
+        }
+        CallerSecurity::Token(signer) => {
+            signer
+                .check_time(unix.as_secs())
+                .map_err(SecurityError::Token)?;
+            signature = signer.sign_base64(document.as_bytes()).into();
+            RequestProof::Token {
+                signature_b64: &signature,
+                caller: signer.token(),
+                signer: None,
+            }
+        }
+        CallerSecurity::Insecure => RequestProof::X509 {
+            signature_b64: INSECURE,
+            pubcert: INSECURE,
+        },
     };
     let mut headers = Headers {
         reply_to: Some(reply_subject(caller, id).into()),
@@ -58,14 +78,7 @@ pub fn encode_request(
     headers.push_hop(broker, caller.sender.as_str(), broker);
     let mut payload = Vec::new();
     let scratch = &mut Scratch::new();
-    encode_request_transport(
-        &mut payload,
-        scratch,
-        &document,
-        &signature,
-        pubcert,
-        &headers,
-    );
+    encode_signed_request(&mut payload, scratch, &document, &proof, &headers);
     Ok(payload)
 }
 
@@ -80,7 +93,8 @@ pub(super) fn check(
     parts: &RequestParts<'_>,
     id: RequestId,
 ) -> Result<(), BuildError> {
-    Ok(request(caller, parts, &id, Duration::ZERO).validate()?)
+    // Any moment will do, but 1970 itself is none that a request could be made at.
+    Ok(request(caller, parts, &id, Duration::from_secs(1)).validate()?)
 }
 
 fn request<'a>(
@@ -89,7 +103,9 @@ fn request<'a>(
     id: &'a RequestId,
     unix: Duration,
 ) -> Request<'a> {
+    let version = caller.security.version();
     Request {
+        version,
         message: parts.body.into(),
         request_id: id.as_str().into(),
         sender_id: caller.sender.as_str().into(),
@@ -97,7 +113,7 @@ fn request<'a>(
         collective: caller.collective.as_str().into(),
         agent: parts.agent.into(),
         ttl: seconds(caller.ttl),
-        time: seconds(unix),
+        time: version.wire_time(unix),
         filter: parts.filter.clone(),
     }
 }

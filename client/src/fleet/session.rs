@@ -108,7 +108,8 @@ impl FleetSession {
         if self.inner.job.is_some() {
             return Err(StartError::Busy);
         }
-        let id = RequestId::from_random(self.rng.u128(..).to_le_bytes());
+        let random = self.rng.u128(..).to_le_bytes();
+        let id = self.caller.security.request_id(at.unix, random);
         let seed = self.rng.u64(..);
         let give_up = at.now + self.prepare_timeout;
         let job = Job::begin(

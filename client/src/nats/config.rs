@@ -3,6 +3,7 @@
 //! One [`ClientConfig`] in an `Arc` serves every core, so that fifty thousand of them hold one copy.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::addr::ServerAddr;
@@ -19,6 +20,15 @@ pub enum TlsMode {
     IfServerWants,
 }
 
+/// Proves to a server who we are: a token, and the signature of its holder over the server's nonce.
+pub trait NonceSigner: fmt::Debug + Send + Sync {
+    /// The token.
+    fn token(&self) -> &str;
+
+    /// The signature over the nonce, as CONNECT carries it.
+    fn sign_nonce(&self, nonce: &str) -> String;
+}
+
 /// What CONNECT says; `verbose` and `pedantic` are always off, `protocol` is 1.
 #[derive(Clone)]
 pub struct ConnectOptions {
@@ -28,6 +38,8 @@ pub struct ConnectOptions {
     pub pass: Option<Box<str>>,
     /// Token authentication.
     pub token: Option<Box<str>>,
+    /// Signed token authentication; goes before `token`.
+    pub signer: Option<Arc<dyn NonceSigner>>,
     /// Whether this connection's messages come back to its own subscriptions.
     pub echo: bool,
     /// Whether messages with headers are understood.
@@ -46,6 +58,7 @@ impl Default for ConnectOptions {
             user: None,
             pass: None,
             token: None,
+            signer: None,
             echo: true,
             headers: true,
             no_responders: true,
@@ -62,6 +75,7 @@ impl fmt::Debug for ConnectOptions {
             .field("user", &self.user)
             .field("pass", &self.pass.as_ref().map(|_| "***"))
             .field("token", &self.token.as_ref().map(|_| "***"))
+            .field("signer", &self.signer.as_ref().map(|_| "***"))
             .field("echo", &self.echo)
             .field("headers", &self.headers)
             .field("no_responders", &self.no_responders)

@@ -21,7 +21,7 @@ use super::subscription::{Ending, Sid, Subscriptions, is_sendable};
 /// One client connection: remembers, frames, counts and decides; the module's docs say what its driver does.
 ///
 /// # Memory
-/// At most 312 bytes (a test holds it to that) and 64 bytes a subscription, with room for up to three more.
+/// At most 320 bytes (a test holds it to that) and 64 bytes a subscription, with room for up to three more.
 /// Subjects subscribed with [`subscribe_shared`](Self::subscribe_shared) are shared with whoever holds the same `Arc`; the name, where a core has its own, is one small block.
 /// An idle connection has no buffers: output, kept publishes and an unfinished message hold memory only while they hold bytes.
 #[derive(Debug)]
@@ -50,6 +50,8 @@ pub struct ClientCore {
     /// The beginning of a message whose end has not arrived.
     pub(super) partial: Vec<u8>,
     pub(super) server: Option<ServerInfo>,
+    /// What the server wants signed, between its INFO and our CONNECT; only where there is a signer.
+    pub(super) nonce: Option<Box<Nonce>>,
     /// The number of the last flush asked for; our own pings take numbers too.
     pub(super) flush_asked: u64,
     /// The number of the last flush that was answered, or that a later one answers.
@@ -90,6 +92,27 @@ pub(super) enum Phase {
 pub(super) enum Wanted {
     Connect,
     StartTls,
+}
+
+/// A server's nonce that may be signed. It is here between INFO and CONNECT only, so it is boxed to keep cores small.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Nonce(Box<str>);
+
+impl Nonce {
+    const BYTES_MAX: usize = 64;
+
+    /// The nonce, if it is one. The key that answers it also signs requests, so whatever could be part of a document is
+    /// not signed: a server could have us sign a request of its choice.
+    pub(super) fn new(text: &str) -> Option<Box<Self>> {
+        let is_nonce_byte =
+            |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'+' | b'/' | b'=');
+        let good = (1..=Self::BYTES_MAX).contains(&text.len()) && text.bytes().all(is_nonce_byte);
+        good.then(|| Box::new(Self(text.into())))
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// What is kept of the server's last INFO.
@@ -168,6 +191,7 @@ impl ClientCore {
             kept: Vec::new(),
             partial: Vec::new(),
             server: None,
+            nonce: None,
             flush_asked: 0,
             flush_done: 0,
             pings_out: 0,
@@ -370,6 +394,6 @@ mod tests {
     #[test]
     fn a_core_is_small() {
         let size = size_of::<ClientCore>();
-        assert!(size <= 312, "{size}");
+        assert!(size <= 320, "{size}");
     }
 }

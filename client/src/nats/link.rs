@@ -21,7 +21,7 @@ use muster_wire::encode;
 use muster_wire::info::Info;
 
 use super::config::TlsMode;
-use super::core::{ClientCore, Phase, ServerInfo, Wanted};
+use super::core::{ClientCore, Nonce, Phase, ServerInfo, Wanted};
 use super::error::ProtocolError;
 use super::event::{Event, EventSink, LinkEnd};
 
@@ -104,6 +104,9 @@ impl ClientCore {
         if info.lame_duck {
             sink.event(Event::LameDuck);
         }
+        if self.phase == Phase::AwaitInfo && self.config.connect.signer.is_some() {
+            self.nonce = info.nonce.as_deref().and_then(Nonce::new);
+        }
         if self.phase == Phase::AwaitInfo && !self.start_session(&info, now, sink) {
             return Ok(());
         }
@@ -153,13 +156,21 @@ impl ClientCore {
 
     /// CONNECT and PING together: the PONG says that the server took us.
     fn send_connect(&mut self) {
+        let nonce = self.nonce.take();
         let options = &self.config.connect;
+        let signer = options.signer.as_ref();
+        let token = signer.map(|signer| Box::from(signer.token()));
+        let sig = signer
+            .zip(nonce)
+            .map(|(signer, nonce)| signer.sign_nonce(nonce.as_str()).into());
         let connect = Connect {
             verbose: false,
             pedantic: false,
             echo: options.echo,
             tls_required: self.phase == Phase::AwaitTls,
-            auth_token: options.token.clone(),
+            auth_token: token.clone().or_else(|| options.token.clone()),
+            jwt: token,
+            sig,
             user: options.user.clone(),
             pass: options.pass.clone(),
             name: Some(self.name().into()),

@@ -40,7 +40,7 @@ mod subscription;
 pub use self::addr::{AddrError, ServerAddr};
 pub use self::backoff::Backoff;
 pub use self::buffer::OutBuf;
-pub use self::config::{ClientConfig, ConnectOptions, TlsMode};
+pub use self::config::{ClientConfig, ConnectOptions, NonceSigner, TlsMode};
 pub use self::core::{ClientCore, ServerInfo, State, Stats};
 pub use self::error::{ProtocolError, PublishError};
 pub use self::event::{Action, Event, EventSink, LinkEnd, Message};

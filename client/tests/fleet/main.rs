@@ -13,4 +13,5 @@ mod session;
 mod sources;
 mod support;
 mod vectors;
+mod vectors_v2;
 mod ways;

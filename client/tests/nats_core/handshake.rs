@@ -1,8 +1,9 @@
 //! From the TCP connection to the server's word that it took us.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use muster_client::nats::{Action, Event, LinkEnd, ProtocolError, State, TlsMode};
+use muster_client::nats::{Action, Event, LinkEnd, NonceSigner, ProtocolError, State, TlsMode};
 use muster_wire::connect::Connect;
 
 use crate::support::{Fixture, INFO, config};
@@ -293,4 +294,66 @@ fn late_news_of_a_socket_given_up_is_ignored() {
     );
     f.assert_closed_by_core(LinkEnd::Unauthorized);
     f.connect();
+}
+
+#[derive(Debug)]
+struct Holder;
+
+impl NonceSigner for Holder {
+    fn token(&self) -> &str {
+        "h.c.s"
+    }
+
+    fn sign_nonce(&self, nonce: &str) -> String {
+        format!("signed-{nonce}")
+    }
+}
+
+/// Token, JWT and signature of the CONNECT that answers an INFO with this nonce.
+fn credentials(tls: TlsMode, nonce: &str) -> [Option<Box<str>>; 3] {
+    let mut config = config(1);
+    config.tls = tls;
+    config.connect.token = Some("unsigned".into());
+    config.connect.signer = Some(Arc::new(Holder));
+    assert!(!format!("{:?}", config.connect).contains("Holder"));
+    let mut f = Fixture::new(config);
+    f.dial();
+    f.core.handle_connected(f.now);
+    let extra = format!(
+        ",\"tls_required\":{},\"nonce\":\"{nonce}\"",
+        tls == TlsMode::Required
+    );
+    f.feed(&format!(
+        "{}\r\n",
+        INFO.replace(",\"client_id\"", &format!("{extra},\"client_id\""))
+    ));
+    if tls == TlsMode::Required {
+        assert_eq!(f.core.poll_action(), Some(Action::StartTls));
+        assert_eq!(f.written(), "", "nothing in clear");
+        f.core.handle_tls_ready(f.now);
+    }
+    let hello = f.written();
+    let line = hello.strip_prefix("CONNECT ").unwrap().lines().next();
+    let connect = Connect::parse(line.unwrap().as_bytes()).unwrap();
+    [connect.auth_token, connect.jwt, connect.sig]
+}
+
+#[test]
+fn a_holder_of_a_token_signs_the_nonce() {
+    let token = || Some("h.c.s".into());
+    for tls in [TlsMode::Off, TlsMode::Required] {
+        let signed = Some("signed-AbC-_9+/=".into());
+        assert_eq!(credentials(tls, "AbC-_9+/="), [token(), token(), signed]);
+        assert_eq!(credentials(tls, ""), [token(), token(), None]);
+    }
+}
+
+#[test]
+fn what_could_be_a_document_is_not_signed() {
+    let long = "a".repeat(65);
+    for nonce in ["{}", "a.b", "a b", "\u{e9}", long.as_str()] {
+        assert_eq!(credentials(TlsMode::Off, nonce)[2], None, "{nonce}");
+    }
+    let fits = credentials(TlsMode::Off, &"a".repeat(64));
+    assert!(fits[2].is_some());
 }

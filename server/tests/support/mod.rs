@@ -14,6 +14,7 @@ use muster_protocol::filter::Filter;
 use muster_protocol::request::{Request, encode_request_transport};
 use muster_protocol::security::{RequestSecurity, Signer, TrustPolicy, Verifier};
 use muster_protocol::transport::Headers;
+use muster_protocol::version::ProtocolVersion;
 use muster_server::classes::parse_classes;
 use muster_server::{Facts, Gate, Node, NodeOptions, NodeScratch, NodeSetup, VerifyEach};
 
@@ -122,7 +123,10 @@ impl Connected {
     }
 
     pub(crate) fn bytes(&mut self, bytes: &[u8], unix: i64) {
-        let unix = Duration::from_secs(unix.try_into().unwrap());
+        self.bytes_at(bytes, Duration::from_secs(unix.try_into().unwrap()));
+    }
+
+    fn bytes_at(&mut self, bytes: &[u8], unix: Duration) {
         let at = Moment {
             now: Duration::from_secs(1),
             unix,
@@ -144,6 +148,17 @@ impl Connected {
         payloads: &[&[u8]],
         unix: i64,
     ) -> Vec<Published> {
+        let unix = Duration::from_secs(unix.try_into().unwrap());
+        self.deliver_all_at(subject, payloads, unix)
+    }
+
+    /// The same at a moment between two seconds.
+    pub(crate) fn deliver_all_at(
+        &mut self,
+        subject: &str,
+        payloads: &[&[u8]],
+        unix: Duration,
+    ) -> Vec<Published> {
         let Some(sid) = self.sids.get(subject) else {
             return Vec::new();
         };
@@ -153,7 +168,7 @@ impl Connected {
             bytes.extend_from_slice(payload);
             bytes.extend_from_slice(b"\r\n");
         }
-        self.bytes(&bytes, unix);
+        self.bytes_at(&bytes, unix);
         self.published()
     }
 
@@ -196,6 +211,7 @@ fn published(mut output: &[u8]) -> Vec<Published> {
 /// A request to be signed by the recorded client.
 pub(crate) fn request<'a>(id: &'a str, agent: &'a str, body: &'a str) -> Request<'a> {
     Request {
+        version: ProtocolVersion::V1,
         message: body.into(),
         request_id: id.into(),
         sender_id: "rip.mcollective".into(),
