@@ -5,19 +5,23 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    PublicKeyData, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use x509_parser::extensions::ParsedExtension;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::inspect::dates;
 use crate::profile::check_name;
-use crate::{KeyKind, LeafKey, PkiError, Profile, Role, Validity};
+use crate::{KeyKind, LeafKey, PkiError, Profile, PublicKey, RevokedCert, Role, Validity};
 
 /// A root certificate with its key, which signs other certificates. Shared by reference among threads.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
+    der: CertificateDer<'static>,
     cert_pem: String,
     key_pem: String,
 }
@@ -54,6 +58,7 @@ impl Authority {
         let cert = params.self_signed(&key.pair).map_err(failed)?;
         Ok(Self {
             cert_pem: cert.pem(),
+            der: cert.der().clone(),
             key_pem: key.pem,
             issuer: Issuer::new(params, key.pair),
         })
@@ -78,6 +83,7 @@ impl Authority {
         let issuer = Issuer::from_ca_cert_der(&der, key).map_err(|e| bad(e.to_string()))?;
         Ok(Self {
             issuer,
+            der,
             cert_pem: cert_pem.to_owned(),
             key_pem: key_pem.to_owned(),
         })
@@ -109,20 +115,34 @@ impl Authority {
     /// # Errors
     /// As [`Self::issue`].
     pub fn issue_with_key(&self, profile: &Profile, key: &LeafKey) -> Result<Issued, PkiError> {
+        let cert_pem = self.certify(profile, &key.pair, key.kind.of_public().usages())?;
+        Ok(Issued {
+            cert_pem,
+            key_pem: key.pem.clone(),
+        })
+    }
+
+    /// Makes a certificate for a key whose private half is somewhere else. Whether the owner may have what the profile
+    /// says is the caller's to know; see [`crate::SigningRequest::check`].
+    ///
+    /// # Errors
+    /// As [`Self::issue`].
+    pub fn sign(&self, profile: &Profile, key: &PublicKey) -> Result<String, PkiError> {
+        self.certify(profile, &key.info, key.kind().usages())
+    }
+
+    fn certify(
+        &self,
+        profile: &Profile,
+        key: &impl PublicKeyData,
+        usages: Vec<KeyUsagePurpose>,
+    ) -> Result<String, PkiError> {
         check_name(&profile.name)?;
         let mut params = params(&profile.name, profile.validity)?;
         params.subject_alt_names = alternative_names(profile)?;
         params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = true;
-        params.key_usages = match key.kind {
-            KeyKind::EcdsaP256 => vec![KeyUsagePurpose::DigitalSignature],
-            KeyKind::Rsa2048 => {
-                vec![
-                    KeyUsagePurpose::DigitalSignature,
-                    KeyUsagePurpose::KeyEncipherment,
-                ]
-            }
-        };
+        params.key_usages = usages;
         params.extended_key_usages = match profile.role {
             Role::Broker | Role::Node => {
                 vec![
@@ -132,11 +152,97 @@ impl Authority {
             }
             Role::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
         };
-        let cert = params.signed_by(&key.pair, &self.issuer).map_err(failed)?;
-        Ok(Issued {
-            cert_pem: cert.pem(),
-            key_pem: key.pem.clone(),
+        let cert = params.signed_by(key, &self.issuer).map_err(failed)?;
+        Ok(cert.pem())
+    }
+
+    /// The first and the last second of the root's validity, in unix seconds.
+    ///
+    /// # Errors
+    /// [`PkiError::BadAuthority`]; a certificate that was made or loaded here gives none.
+    pub fn dates(&self) -> Result<(u64, u64), PkiError> {
+        Ok(dates(&self.parsed()?))
+    }
+
+    /// Whether the root is valid at a moment: what an expired one signs, nobody accepts.
+    ///
+    /// # Errors
+    /// [`PkiError::AuthorityDates`] if it is not.
+    pub fn check_dates(&self, now: u64) -> Result<(), PkiError> {
+        let (not_before, not_after) = self.dates()?;
+        if (not_before..=not_after).contains(&now) {
+            Ok(())
+        } else {
+            Err(PkiError::AuthorityDates {
+                not_before,
+                not_after,
+                now,
+            })
+        }
+    }
+
+    /// Whether this root signed a certificate.
+    #[must_use]
+    pub fn has_signed(&self, cert: &X509Certificate<'_>) -> bool {
+        self.parsed().is_ok_and(|own| {
+            own.subject().as_raw() == cert.issuer().as_raw()
+                && cert.verify_signature(Some(own.public_key())).is_ok()
         })
+    }
+
+    /// Makes a revocation list, PEM. `number` must grow from list to list; `this_update` and `next_update` are unix
+    /// seconds.
+    ///
+    /// # Errors
+    /// [`PkiError::Failed`], when the root may not sign lists.
+    pub fn revocation_list(
+        &self,
+        revoked: &[RevokedCert],
+        number: u64,
+        this_update: u64,
+        next_update: u64,
+    ) -> Result<String, PkiError> {
+        let epoch = date_time_ymd(1970, 1, 1);
+        let at = |unix| epoch + Duration::from_secs(unix);
+        let params = CertificateRevocationListParams {
+            this_update: at(this_update),
+            next_update: at(next_update),
+            crl_number: number.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked
+                .iter()
+                .map(|cert| RevokedCertParams {
+                    serial_number: SerialNumber::from_slice(cert.serial.bytes()),
+                    revocation_time: at(cert.since),
+                    reason_code: Some(cert.reason.into()),
+                    invalidity_date: None,
+                })
+                .collect(),
+            key_identifier_method: self.key_identifier()?,
+        };
+        let list = params.signed_by(&self.issuer).map_err(failed)?;
+        list.pem().map_err(failed)
+    }
+
+    /// As the root's certificate has it: authorities of other makers derive it in their own way.
+    fn key_identifier(&self) -> Result<KeyIdMethod, PkiError> {
+        let own = self.parsed()?;
+        let identifier =
+            own.extensions()
+                .iter()
+                .find_map(|extension| match extension.parsed_extension() {
+                    ParsedExtension::SubjectKeyIdentifier(identifier) => {
+                        Some(identifier.0.to_vec())
+                    }
+                    _ => None,
+                });
+        Ok(identifier.map_or(KeyIdMethod::Sha256, KeyIdMethod::PreSpecified))
+    }
+
+    fn parsed(&self) -> Result<X509Certificate<'_>, PkiError> {
+        X509Certificate::from_der(&self.der)
+            .map(|(_, cert)| cert)
+            .map_err(|e| PkiError::BadAuthority(e.to_string()))
     }
 }
 

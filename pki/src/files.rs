@@ -39,13 +39,7 @@ pub fn write_pem_files(
     check_name(name).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e.to_string()))?;
     let cert = dir.join(format!("{name}.pem"));
     let key = dir.join(format!("{name}.key"));
-    if if_exists == IfExists::Refuse {
-        for path in [&cert, &key] {
-            if fs::symlink_metadata(path).is_ok() {
-                return Err(exists(path));
-            }
-        }
-    }
+    refuse_existing(&[&cert, &key], if_exists)?;
     place(&key, key_pem, KEY_MODE, if_exists)?;
     if let Err(error) = place(&cert, cert_pem, CERT_MODE, if_exists) {
         if if_exists == IfExists::Refuse {
@@ -87,6 +81,23 @@ impl Authority {
     }
 }
 
+/// Writes a file that is no secret.
+///
+/// # Errors
+/// As [`write_pem_files`].
+pub(crate) fn write_public(path: &Path, text: &str, if_exists: IfExists) -> io::Result<()> {
+    place(path, text, CERT_MODE, if_exists)
+}
+
+/// Fails where one of the files is there and is to be left as it is.
+pub(crate) fn refuse_existing(paths: &[&Path], if_exists: IfExists) -> io::Result<()> {
+    let is_there = |path: &&&Path| fs::symlink_metadata(path).is_ok();
+    match paths.iter().find(is_there) {
+        Some(path) if if_exists == IfExists::Refuse => Err(exists(path)),
+        _ => Ok(()),
+    }
+}
+
 /// Writes a file beside its place and moves it there. Linking refuses an existing name, renaming does not.
 fn place(path: &Path, text: &str, mode: u32, if_exists: IfExists) -> io::Result<()> {
     let mut partial = path.as_os_str().to_owned();
@@ -102,7 +113,11 @@ fn place(path: &Path, text: &str, mode: u32, if_exists: IfExists) -> io::Result<
         .create_new(true)
         .mode(mode)
         .open(&partial)
-        .and_then(|mut file| file.write_all(text.as_bytes()));
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            // A name must not appear before the contents it stands for, a crash included.
+            file.sync_all()
+        });
     let moved = written.and_then(|()| match if_exists {
         IfExists::Refuse => fs::hard_link(&partial, path).map_err(|e| match e.kind() {
             io::ErrorKind::AlreadyExists => exists(path),

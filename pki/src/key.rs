@@ -4,7 +4,7 @@ use std::fmt;
 
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256};
 
-use crate::PkiError;
+use crate::{PkiError, PublicKeyKind};
 
 /// The kind of a new key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,15 @@ pub enum KeyKind {
     EcdsaP256,
     /// RSA of 2048 bits: what real peers sign and check requests with. Making one takes some 50 ms.
     Rsa2048,
+}
+
+impl KeyKind {
+    pub(crate) const fn of_public(self) -> PublicKeyKind {
+        match self {
+            Self::EcdsaP256 => PublicKeyKind::EcdsaP256,
+            Self::Rsa2048 => PublicKeyKind::Rsa(2048),
+        }
+    }
 }
 
 /// A key pair for one certificate, or shared by many.

@@ -23,6 +23,24 @@ pub enum Role {
     Client,
 }
 
+impl Role {
+    /// `broker`, `node` or `client`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Broker => "broker",
+            Self::Node => "node",
+            Self::Client => "client",
+        }
+    }
+
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::Broker, Self::Node, Self::Client]
+            .into_iter()
+            .find(|role| role.name() == name)
+    }
+}
+
 /// From when and for how long a certificate is valid. Exact: who fears clocks that lag gives an earlier start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Validity {
