@@ -32,6 +32,13 @@ pub enum SecurityError {
         /// What is wrong with it.
         why: String,
     },
+    /// A revocation list cannot do its work.
+    BadRevocationList {
+        /// Its place in the text, from 1; 0 for the text as a whole.
+        position: usize,
+        /// What is wrong with it.
+        why: String,
+    },
     /// An allow or privileged pattern is not a regular expression.
     BadPattern {
         /// The pattern as configured.
@@ -65,6 +72,12 @@ impl fmt::Display for SecurityError {
                     f,
                     "certificate {position} of the ca bundle cannot be a root: {why}"
                 )
+            }
+            Self::BadRevocationList { position: 0, why } => {
+                write!(f, "revocation lists cannot be read: {why}")
+            }
+            Self::BadRevocationList { position, why } => {
+                write!(f, "revocation list {position} cannot be used: {why}")
             }
             Self::BadPattern { pattern, why } => {
                 write!(f, "pattern {pattern:?} is not a regular expression: {why}")
@@ -133,6 +146,11 @@ pub enum VerifyError {
         /// The time of the check.
         now: u64,
     },
+    /// The certificate, or an authority in its chain, was revoked.
+    Revoked {
+        /// The certificate's serial number, in hexadecimal.
+        serial: String,
+    },
     /// The certificate lists its uses, and authenticating a client is not among them.
     NoClientAuth,
     /// The key is of a kind no request may be signed with.
@@ -194,6 +212,7 @@ impl VerifyError {
             Self::UntrustedChain { .. } => "untrusted_chain",
             Self::Expired { .. } => "expired",
             Self::NotYetValid { .. } => "not_yet_valid",
+            Self::Revoked { .. } => "revoked",
             Self::NoClientAuth => "no_client_auth",
             Self::UnsupportedKey { .. } => "unsupported_key",
             Self::CallerNotInCertificate { .. } => "caller_not_in_certificate",
@@ -237,6 +256,12 @@ impl fmt::Display for VerifyError {
             }
             Self::NotYetValid { not_before, now } => {
                 write!(f, "certificate is valid from {not_before}, it is {now}")
+            }
+            Self::Revoked { serial } => {
+                write!(
+                    f,
+                    "certificate {serial} or an authority in its chain is revoked"
+                )
             }
             Self::NoClientAuth => {
                 f.write_str("certificate lists its uses without client authentication")

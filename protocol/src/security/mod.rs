@@ -18,6 +18,7 @@ mod error;
 mod key;
 mod names;
 mod policy;
+mod revocation;
 mod signer;
 pub mod tokens;
 mod trust;
@@ -27,6 +28,7 @@ pub use caller::certname_of_caller_id;
 pub use error::{SecurityError, TokenHolder, VerifyError};
 pub use names::CertNames;
 pub use policy::{DEFAULT_ALLOW, DEFAULT_PRIVILEGED, TrustPolicy};
+pub use revocation::Revocation;
 pub use signer::Signer;
 pub use verifier::{SignedRequest, Verified, Verifier};
 

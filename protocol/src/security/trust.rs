@@ -4,17 +4,21 @@
 //! key uses, with its own bounds on work. On top of it the dates of the root count too, as they do for
 //! peers, so an authority that has run out signs for nobody.
 //!
-//! Revocation lists are not consulted; peers do not either.
+//! Where revocation lists are given they count as well (`revocation.rs`); real peers consult none.
 
 use std::time::Duration;
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
-use webpki::{ALL_VERIFICATION_ALGS, EndEntityCert, Error, KeyUsage, VerifiedPath};
+use webpki::{
+    ALL_VERIFICATION_ALGS, EndEntityCert, Error, KeyUsage, RevocationOptionsBuilder,
+    UnknownStatusPolicy, VerifiedPath,
+};
 use x509_parser::prelude::{FromDer, Validity, X509Certificate};
 
 use super::cache::Verdict;
 use super::key::VerifyingKey;
+use super::revocation::Lists;
 use super::{CertNames, SecurityError, VerifyError};
 
 /// The longest certificate text that is looked at. An honest chain of three large RSA certificates is 6 KiB.
@@ -58,6 +62,8 @@ pub(super) struct CheckedCert {
     pub(super) names: CertNames,
     pub(super) key: VerifyingKey,
     pub(super) window: Window,
+    /// The number of the revocation lists it was checked against.
+    pub(super) lists: u64,
 }
 
 impl Verdict for CheckedCert {
@@ -103,12 +109,27 @@ impl Roots {
     }
 
     /// Reads a certificate text and checks its first certificate, with the rest as intermediates.
-    pub(super) fn check(&self, pubcert: &str, now: u64) -> Result<CheckedCert, VerifyError> {
+    pub(super) fn check(
+        &self,
+        pubcert: &str,
+        lists: &Lists,
+        now: u64,
+    ) -> Result<CheckedCert, VerifyError> {
         let chain = read_chain(pubcert)?;
         let (leaf, intermediates) = chain.split_first().ok_or(VerifyError::NoCertificate)?;
         let (_, cert) = X509Certificate::from_der(leaf).map_err(bad_certificate)?;
         let names = CertNames::of(&cert).map_err(|why| VerifyError::BadCertificate { why })?;
         let entity = EndEntityCert::try_from(leaf).map_err(bad_certificate)?;
+        let revoking = lists.iter().collect::<Vec<_>>();
+        // Without a list there is nothing to build. An authority without a list of its own revokes nothing, and a list that
+        // is overdue still counts for what is on it: that it was not renewed in time must not silence a fleet.
+        let revocation = RevocationOptionsBuilder::new(&revoking)
+            .ok()
+            .map(|options| {
+                options
+                    .with_status_policy(UnknownStatusPolicy::Allow)
+                    .build()
+            });
         let path = entity
             .verify_for_usage(
                 ALL_VERIFICATION_ALGS,
@@ -117,14 +138,24 @@ impl Roots {
                 UnixTime::since_unix_epoch(Duration::from_secs(now)),
                 // Required only of a certificate that lists its uses at all.
                 KeyUsage::client_auth(),
-                None,
+                revocation,
                 Some(&|path| self.root_is_valid(path.anchor(), now)),
             )
-            .map_err(|e| refusal(e, now))?;
+            .map_err(|e| match e {
+                Error::CertRevoked => VerifyError::Revoked {
+                    serial: cert.raw_serial_as_string().replace(':', ""),
+                },
+                e => refusal(e, now),
+            })?;
         let window = self.window_of(&cert, &path, now)?;
         let key = VerifyingKey::new(cert.public_key())
             .map_err(|algorithm| VerifyError::UnsupportedKey { algorithm })?;
-        Ok(CheckedCert { names, key, window })
+        Ok(CheckedCert {
+            names,
+            key,
+            window,
+            lists: lists.number(),
+        })
     }
 
     /// The windows of the roots that share this anchor's name and key: a renewed authority has several.

@@ -13,6 +13,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use regex::RegexSet;
 
 use super::cache::VerdictCache;
+use super::revocation::Revocation;
 use super::trust::{CheckedCert, Roots};
 use super::{SecurityError, TrustPolicy, VerifyError, caller, policy};
 
@@ -54,6 +55,7 @@ pub struct Verifier {
     allow: RegexSet,
     privileged: RegexSet,
     cache: VerdictCache<CheckedCert>,
+    revocation: Revocation,
 }
 
 impl Verifier {
@@ -64,10 +66,17 @@ impl Verifier {
     pub fn new(policy: TrustPolicy) -> Result<Self, SecurityError> {
         Ok(Self {
             roots: Roots::from_pem(&policy.roots_pem)?,
+            revocation: Revocation::of_roots(&policy.roots_pem),
             allow: policy::compile(&policy.allow)?,
             privileged: policy::compile(&policy.privileged)?,
             cache: VerdictCache::default(),
         })
+    }
+
+    /// The handle that sets the revocation lists, at the start and whenever they change; there are none at first.
+    #[must_use]
+    pub fn revocation(&self) -> Revocation {
+        self.revocation.clone()
     }
 
     /// Decides about one request. `unix_now` is the wall clock in seconds; the age of the request itself is
@@ -101,10 +110,13 @@ impl Verifier {
     }
 
     fn checked_cert(&self, pubcert: &str, now: u64) -> Result<Arc<CheckedCert>, VerifyError> {
-        if let Some(cert) = self.cache.find(pubcert, now) {
+        let lists = self.revocation.lists();
+        // A verdict made under other lists is made again, and takes the place of the remembered one.
+        let known = self.cache.find(pubcert, now);
+        if let Some(cert) = known.filter(|cert| cert.lists == lists.number()) {
             return Ok(cert);
         }
-        let cert = Arc::new(self.roots.check(pubcert, now)?);
+        let cert = Arc::new(self.roots.check(pubcert, &lists, now)?);
         self.cache.insert(pubcert, Arc::clone(&cert));
         Ok(cert)
     }
