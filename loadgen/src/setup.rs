@@ -146,6 +146,7 @@ impl BrokerFiles {
             cert: &self.cert,
             key: &self.key,
             ca: Some(&self.ca),
+            crl: None,
         };
         Ok(match self.tls {
             TlsChoice::Off => TlsSetting::default(),

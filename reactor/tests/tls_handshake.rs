@@ -137,8 +137,8 @@ fn second_session_resumes_and_its_client_can_be_rechecked() {
     let ca = Authority::new();
     let server = ca.server_config(ClientAuth::Required);
     let node = ca.node();
-    let verifier = client_verifier(&ca.pem, ClientAuth::Required).unwrap();
-    let strangers = client_verifier(&Authority::new().pem, ClientAuth::Required).unwrap();
+    let verifier = client_verifier(&ca.pem, None, ClientAuth::Required).unwrap();
+    let strangers = client_verifier(&Authority::new().pem, None, ClientAuth::Required).unwrap();
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap()
@@ -169,7 +169,7 @@ fn recheck_without_certificate_follows_the_verifier() {
     let client = client_config(Some(&ca.pem), None, ServerVerification::Full).unwrap();
     let pair = Pair::established(&client, &ca.server_config(ClientAuth::Optional));
     let check = |auth| {
-        let verifier = client_verifier(&ca.pem, auth).unwrap();
+        let verifier = client_verifier(&ca.pem, None, auth).unwrap();
         pair.server.session.recheck_client(&*verifier, 0)
     };
     check(ClientAuth::Optional).unwrap();

@@ -251,6 +251,7 @@ fn configuration_errors_name_the_text_at_fault() {
             cert,
             key,
             ca: authority,
+            crl: None,
         };
         server_config(&files, ClientAuth::Required).unwrap_err()
     };
@@ -301,6 +302,7 @@ fn debug_of_files_shows_no_key() {
         cert: &identity.cert,
         key: &identity.key,
         ca: None,
+        crl: None,
     };
     assert!(!format!("{files:?}").contains("BEGIN"));
 }

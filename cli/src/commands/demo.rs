@@ -204,6 +204,7 @@ impl Pki {
             cert,
             key,
             ca: Some(self.authority.cert_pem()),
+            crl: None,
         };
         let mut config = BrokerConfig {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),

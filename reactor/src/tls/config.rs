@@ -4,6 +4,12 @@
 //! A configuration is built once and shared; what many configurations have in common (provider, trust anchors) they share through `Arc`, so a process with fifty thousand identities holds one copy.
 //!
 //! A server issues one ticket a connection, stateless and encrypted under keys that rotate; a reloaded configuration has new keys, so no ticket outlives the CA it was issued under.
+//!
+//! Revocation: a certificate on a list is refused, wherever it stands in the chain. Where no list is given for its authority it counts as good,
+//! and a list past its due date still counts for what is on it: that a list was not renewed in time must not cut off a fleet.
+//! Owners of configurations warn of that; [`super::crl_next_update`] tells when. Each full handshake checks the list's signature once more, some 50 µs.
+//! A resumed handshake checks nothing: servers recheck their clients ([`super::TlsSession::recheck_client`]), and clients keep tickets by configuration,
+//! so a list that was read anew begins without any.
 
 use std::fmt;
 use std::sync::{Arc, LazyLock};
@@ -14,9 +20,10 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
+use super::crl;
 use super::error::TlsConfigError;
 use accept_any::AcceptAny;
 
@@ -31,6 +38,8 @@ pub struct TlsFiles<'a> {
     pub key: &'a str,
     /// Authorities whose certificates are accepted from the other side.
     pub ca: Option<&'a str>,
+    /// Revocation lists of these authorities, one each at most.
+    pub crl: Option<&'a str>,
 }
 
 /// Shows no text: one of them is a private key.
@@ -38,6 +47,7 @@ impl fmt::Debug for TlsFiles<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TlsFiles")
             .field("has_ca", &self.ca.is_some())
+            .field("has_crl", &self.crl.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -87,7 +97,7 @@ pub fn server_config(
 ) -> Result<Arc<ServerConfig>, TlsConfigError> {
     let verifier = match (auth, files.ca) {
         (ClientAuth::None, _) => WebPkiClientVerifier::no_client_auth(),
-        (_, Some(ca)) => client_verifier(ca, auth)?,
+        (_, Some(ca)) => client_verifier(ca, files.crl, auth)?,
         (_, None) => return Err(no_ca("client certificates are to be verified")),
     };
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&PROVIDER))
@@ -112,7 +122,20 @@ pub fn client_config(
     identity: Option<(&str, &str)>,
     verify: ServerVerification,
 ) -> Result<Arc<ClientConfig>, TlsConfigError> {
-    let verifier = server_verifier(ca, verify)?;
+    client_config_with_crl(ca, None, identity, verify)
+}
+
+/// As [`client_config`], refusing a server whose certificate is on a revocation list of `crl`.
+///
+/// # Errors
+/// As [`client_config`], and [`TlsConfigError::Crl`].
+pub fn client_config_with_crl(
+    ca: Option<&str>,
+    crl: Option<&str>,
+    identity: Option<(&str, &str)>,
+    verify: ServerVerification,
+) -> Result<Arc<ClientConfig>, TlsConfigError> {
+    let verifier = server_verifier_with_crl(ca, crl, verify)?;
     client_config_with_verifier(&verifier, identity, Resumption::Tickets)
 }
 
@@ -152,14 +175,30 @@ pub fn server_verifier(
     ca: Option<&str>,
     verify: ServerVerification,
 ) -> Result<Arc<dyn ServerCertVerifier>, TlsConfigError> {
+    server_verifier_with_crl(ca, None, verify)
+}
+
+/// As [`server_verifier`], refusing certificates that are on a revocation list of `crl`.
+///
+/// # Errors
+/// As [`server_verifier`], and [`TlsConfigError::Crl`].
+pub fn server_verifier_with_crl(
+    ca: Option<&str>,
+    crl: Option<&str>,
+    verify: ServerVerification,
+) -> Result<Arc<dyn ServerCertVerifier>, TlsConfigError> {
     match (verify, ca) {
         (ServerVerification::Insecure, _) => Ok(Arc::new(AcceptAny::new(&PROVIDER))),
         (ServerVerification::Full, Some(ca)) => {
-            let verifier =
-                WebPkiServerVerifier::builder_with_provider(roots(ca)?, Arc::clone(&PROVIDER))
-                    .build()
-                    .map_err(|error| TlsConfigError::Ca(error.to_string()))?;
-            Ok(verifier)
+            let builder =
+                WebPkiServerVerifier::builder_with_provider(roots(ca)?, Arc::clone(&PROVIDER));
+            let builder = match crl {
+                Some(crl) => builder
+                    .with_crls(crl::lists(crl, ca)?)
+                    .allow_unknown_revocation_status(),
+                None => builder,
+            };
+            Ok(builder.build().map_err(verifier_error)?)
         }
         (ServerVerification::Full, None) => Err(no_ca("the server is to be verified")),
     }
@@ -168,12 +207,13 @@ pub fn server_verifier(
 /// Verifies clients' certificates; for [`super::TlsSession::recheck_client`].
 ///
 /// A certificate with extended key usages must have `clientAuth` among them.
-/// With [`ClientAuth::None`] or [`ClientAuth::Optional`], a client without a certificate passes.
+/// With [`ClientAuth::None`] or [`ClientAuth::Optional`], a client without a certificate passes. One on a list of `crl` does not.
 ///
 /// # Errors
-/// [`TlsConfigError::Ca`].
+/// [`TlsConfigError::Ca`] and [`TlsConfigError::Crl`].
 pub fn client_verifier(
     ca: &str,
+    crl: Option<&str>,
     auth: ClientAuth,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsConfigError> {
     let builder = WebPkiClientVerifier::builder_with_provider(roots(ca)?, Arc::clone(&PROVIDER));
@@ -181,9 +221,26 @@ pub fn client_verifier(
         ClientAuth::Required => builder,
         ClientAuth::None | ClientAuth::Optional => builder.allow_unauthenticated(),
     };
-    builder
-        .build()
-        .map_err(|error| TlsConfigError::Ca(error.to_string()))
+    let builder = match crl {
+        Some(crl) => builder
+            .with_crls(crl::lists(crl, ca)?)
+            .allow_unknown_revocation_status(),
+        None => builder,
+    };
+    builder.build().map_err(verifier_error)
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "used as the argument of map_err"
+)]
+fn verifier_error(error: VerifierBuilderError) -> TlsConfigError {
+    match error {
+        VerifierBuilderError::InvalidCrl(error) => {
+            TlsConfigError::Crl(format!("not usable: {error:?}"))
+        }
+        error => TlsConfigError::Ca(error.to_string()),
+    }
 }
 
 fn cert_chain(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsConfigError> {
@@ -204,7 +261,7 @@ fn roots(pem: &str) -> Result<Arc<RootCertStore>, TlsConfigError> {
     Ok(Arc::new(store))
 }
 
-fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(super) fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let certs = CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| format!("not valid pem: {error}"))?;

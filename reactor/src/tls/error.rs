@@ -100,6 +100,8 @@ pub enum TlsConfigError {
     Key(String),
     /// The certificate authorities.
     Ca(String),
+    /// The revocation lists.
+    Crl(String),
     /// The cryptographic library itself.
     Provider(String),
 }
@@ -110,6 +112,7 @@ impl fmt::Display for TlsConfigError {
             Self::Cert(why) => ("certificate", why),
             Self::Key(why) => ("private key", why),
             Self::Ca(why) => ("certificate authority", why),
+            Self::Crl(why) => ("revocation list", why),
             Self::Provider(why) => ("tls provider", why),
         };
         write!(f, "{what}: {why}")

@@ -12,13 +12,16 @@
 //! Spec: `nats-core` 4.5 for the broker's options; RFC 8446 and RFC 5246 for the protocol. All that would change with rustls 0.24 is in `records`.
 
 mod config;
+mod crl;
 mod error;
 mod records;
 mod session;
 
 pub use config::{
-    ClientAuth, Resumption, ServerVerification, TlsFiles, client_config,
+    ClientAuth, Resumption, ServerVerification, TlsFiles, client_config, client_config_with_crl,
     client_config_with_verifier, client_verifier, server_config, server_verifier,
+    server_verifier_with_crl,
 };
+pub use crl::crl_next_update;
 pub use error::{TlsConfigError, TlsError};
 pub use session::{TlsSession, TlsState};

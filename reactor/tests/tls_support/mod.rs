@@ -86,6 +86,7 @@ impl Authority {
             cert: &identity.cert,
             key: &identity.key,
             ca: Some(&self.pem),
+            crl: None,
         };
         server_config(&files, auth).unwrap()
     }
