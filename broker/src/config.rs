@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use muster_broker_core::config::CoreConfig;
 
-use crate::tls::TlsSetting;
+use crate::tls::{TlsPaths, TlsSetting};
 
 /// Everything a broker needs to start.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct BrokerConfig {
     pub shards: Option<u16>,
     /// TLS towards clients.
     pub tls: TlsSetting,
+    /// The files `tls` was made of, for a [`crate::TlsWatch`].
+    pub tls_paths: Option<TlsPaths>,
     /// The name in `INFO`; the id where none is given.
     pub server_name: Option<String>,
     /// Limits and delays. `info`, `tls` and `seed` are filled in at start.
@@ -36,6 +38,7 @@ impl Default for BrokerConfig {
             monitor: None,
             shards: None,
             tls: TlsSetting::default(),
+            tls_paths: None,
             server_name: None,
             core: CoreConfig {
                 connections_max: CONNECTIONS_MAX,

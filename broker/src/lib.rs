@@ -13,7 +13,9 @@ mod server_id;
 mod settings;
 mod shard;
 mod tls;
+mod watch;
 
 pub use config::BrokerConfig;
 pub use running::{Broker, StartError};
-pub use tls::TlsSetting;
+pub use tls::{TlsPaths, TlsPathsError, TlsSetting};
+pub use watch::TlsWatch;

@@ -24,6 +24,7 @@ use crate::capacity::Capacity;
 use crate::config::BrokerConfig;
 use crate::server_id::server_id;
 use crate::shard::{Question, ShardEvent, ShardLinks, ShardLoop};
+use crate::tls::{TlsSetting, TlsSlot};
 
 /// Lines for the log that wait at most; further ones are lost.
 const EVENTS_MAX: usize = 10_000;
@@ -72,6 +73,7 @@ pub struct Broker {
     questions: Vec<Questions>,
     events: Receiver<ShardEvent>,
     stop: Arc<AtomicBool>,
+    tls: Arc<TlsSlot>,
     threads: Vec<JoinHandle<io::Result<()>>>,
     clock: Clock,
     started_unix: Duration,
@@ -120,6 +122,7 @@ impl Broker {
             questions: (0..capacity.shards).map(|_| Questions::default()).collect(),
             events,
             stop: Arc::new(AtomicBool::new(false)),
+            tls: Arc::new(TlsSlot::new(config.tls.clone())),
             threads: Vec::new(),
             clock: Clock::start(),
             started_unix: muster_reactor::clock::unix_now(),
@@ -135,7 +138,7 @@ impl Broker {
                 questions: Arc::clone(&broker.questions[usize::from(shard)].0),
                 events: sender.clone(),
                 stop: Arc::clone(&broker.stop),
-                tls: config.tls.clone(),
+                tls: Arc::clone(&broker.tls),
                 clock: broker.clock,
             };
             let started = started.clone();
@@ -229,6 +232,22 @@ impl Broker {
         while let Ok(event) = self.events.try_recv() {
             event.log();
         }
+    }
+
+    /// Puts another TLS setting in force: for handshakes from now on, and for the certificates of clients that are connected,
+    /// which are checked again; those that do not pass any more are cut off. Tickets of the setting before are worth nothing.
+    ///
+    /// Returns `false`, and does nothing, where the new one offers something else than the one in force: clients were told of that.
+    #[must_use]
+    pub fn replace_tls(&self, setting: TlsSetting) -> bool {
+        if setting.offer != self.tls.offer() {
+            return false;
+        }
+        self.tls.replace(setting);
+        for wake in self.wakes.iter() {
+            wake.wake();
+        }
+        true
     }
 
     /// Tells every connection good-bye and ends the threads.

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use muster_broker_core::config::{CoreConfig, Credentials};
-use muster_reactor::tls::TlsFiles;
+use muster_reactor::tls::{TlsConfigError, TlsFiles};
 use muster_settings::{Reader, Settings, SettingsErrors};
 
 use crate::config::{BrokerConfig, CLIENT_PORT, CONNECTIONS_MAX};
-use crate::tls::TlsSetting;
+use crate::tls::{TlsPaths, TlsSetting};
 
 /// Payloads above this are refused as a setting: one message would be an eighth of what may wait for a connection.
 const PAYLOAD_MAX: usize = 8 << 20;
@@ -43,11 +43,13 @@ impl BrokerConfig {
             [127, 0, 0, 1].into(),
         );
         let monitor_port = reader.u16("plugin.choria.stats_port", 0);
+        let (tls, tls_paths) = tls(&mut reader, read);
         let config = Self {
             listen: SocketAddr::new(address, port),
             monitor: (monitor_port != 0).then(|| SocketAddr::new(monitor_address, monitor_port)),
             shards: shards(&mut reader),
-            tls: tls(&mut reader, read),
+            tls,
+            tls_paths,
             server_name: reader.opt_string("identity"),
             core: core(&mut reader),
         };
@@ -111,55 +113,67 @@ fn core(reader: &mut Reader<'_>) -> CoreConfig {
     core
 }
 
-fn tls(reader: &mut Reader<'_>, read: impl Fn(&Path) -> io::Result<String>) -> TlsSetting {
+fn tls(
+    reader: &mut Reader<'_>,
+    read: impl Fn(&Path) -> io::Result<String>,
+) -> (TlsSetting, Option<TlsPaths>) {
     const CERT: &str = "plugin.security.file.certificate";
     const KEY: &str = "plugin.security.file.key";
     const CA: &str = "plugin.security.file.ca";
+    const CRL: &str = "plugin.security.file.crl";
     let mut file = |key: &str| {
         let path = reader.opt_path(key)?;
         match read(&path) {
-            Ok(text) => Some(text),
+            Ok(text) => Some((path, text)),
             Err(error) => {
                 reader.problem(key, format!("cannot be read: {error}"));
                 None
             }
         }
     };
-    let (cert, key, ca) = (file(CERT), file(KEY), file(CA));
-    let asked = [CERT, KEY, CA]
+    let (cert, key, ca, crl) = (file(CERT), file(KEY), file(CA), file(CRL));
+    let given: Vec<&str> = [CERT, KEY, CA, CRL]
         .into_iter()
         .filter(|key| reader.has(key))
-        .count();
-    let (Some(cert), Some(key)) = (&cert, &key) else {
-        if asked > 0 && !(reader.has(CERT) && reader.has(KEY)) {
-            let present = if reader.has(CERT) {
-                CERT
-            } else if reader.has(KEY) {
-                KEY
-            } else {
-                CA
-            };
-            reader.problem(
-                present,
-                format!("is of use only with both {CERT} and {KEY}"),
-            );
+        .collect();
+    if given.contains(&CRL) && !given.contains(&CA) {
+        reader.problem(CRL, format!("is of use only with {CA}"));
+    }
+    let (Some(cert), Some(key)) = (cert, key) else {
+        if let Some(present) = given.first()
+            && !(given.contains(&CERT) && given.contains(&KEY))
+        {
+            let text = format!("is of use only with both {CERT} and {KEY}");
+            reader.problem(present, text);
         }
-        return TlsSetting::default();
+        return (TlsSetting::default(), None);
     };
     let files = TlsFiles {
-        cert,
-        key,
-        ca: ca.as_deref(),
+        cert: &cert.1,
+        key: &key.1,
+        ca: ca.as_ref().map(|(_, text)| text.as_str()),
+        crl: crl.as_ref().map(|(_, text)| text.as_str()),
     };
     let setting = if ca.is_some() {
         TlsSetting::mutual(&files)
     } else {
         TlsSetting::server(&files)
     };
-    setting.unwrap_or_else(|error| {
-        reader.problem(CERT, format!("and its key and CA are of no use: {error}"));
+    let setting = setting.unwrap_or_else(|error| {
+        match error {
+            TlsConfigError::Crl(why) => reader.problem(CRL, format!("is of no use: {why}")),
+            error => reader.problem(CERT, format!("and its key and CA are of no use: {error}")),
+        }
         TlsSetting::default()
-    })
+    });
+    let paths = TlsPaths {
+        cert: cert.0,
+        key: key.0,
+        mutual: ca.is_some(),
+        ca: ca.map(|(path, _)| path),
+        crl: crl.map(|(path, _)| path),
+    };
+    (setting, Some(paths))
 }
 
 #[cfg(test)]
@@ -198,7 +212,8 @@ mod tests {
             "plugin.choria.network.client_port = 70000\n\
              plugin.choria.network.listen_address = nowhere\n\
              plugin.choria.network.max_pending = 10\n\
-             plugin.security.file.certificate = /no/such.pem\n",
+             plugin.security.file.certificate = /no/such.pem\n\
+             plugin.security.file.crl = /no/crl.pem\n",
         )
         .unwrap_err();
         for wanted in [
@@ -208,6 +223,8 @@ mod tests {
             "nowhere",
             "broker.conf:3",
             "broker.conf:4",
+            "broker.conf:5",
+            "only with plugin.security.file.ca",
         ] {
             assert!(text.contains(wanted), "{wanted} in {text}");
         }

@@ -29,7 +29,7 @@ use muster_reactor::tls::{TlsError, TlsSession};
 use muster_reactor::wake::Wake;
 use parking_lot::Mutex;
 
-use crate::tls::TlsSetting;
+use crate::tls::{TlsSetting, TlsSlot};
 
 /// Bytes read at a time, and from one connection in one turn.
 const READ_AT_ONCE: usize = 64 * 1024;
@@ -45,6 +45,9 @@ const UNREAD_A_TURN: usize = 256;
 
 /// Time in one turn for TLS handshakes; the others wait for the next.
 const HANDSHAKES_A_TURN: Duration = Duration::from_millis(4);
+
+/// Connections whose certificates are checked again in one turn after TLS was set anew, at some 200 µs each.
+const RECHECKS_A_TURN: usize = 16;
 
 /// A sleeping shard looks round this often all the same.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
@@ -75,7 +78,7 @@ pub(crate) struct ShardLinks {
     pub(crate) questions: Arc<Mutex<Vec<Question>>>,
     pub(crate) events: Sender<ShardEvent>,
     pub(crate) stop: Arc<AtomicBool>,
-    pub(crate) tls: TlsSetting,
+    pub(crate) tls: Arc<TlsSlot>,
     pub(crate) clock: Clock,
 }
 
@@ -86,6 +89,8 @@ struct Io {
     /// The socket may hold bytes, or its end, that no event will report again.
     unread: bool,
     writable: bool,
+    /// The TLS setting its session began under.
+    tls_version: u32,
 }
 
 pub(crate) struct ShardLoop {
@@ -101,6 +106,11 @@ pub(crate) struct ShardLoop {
     reflush: VecDeque<Key>,
     accept_again: bool,
     handshaken: Duration,
+    /// A copy of the setting in force, and its number.
+    tls: TlsSetting,
+    tls_version: u32,
+    /// Where the check of all connections against a new setting has come to.
+    recheck_from: Option<usize>,
     scratch: Box<[u8]>,
     clear: Vec<u8>,
     events: Vec<Ready>,
@@ -112,6 +122,7 @@ impl ShardLoop {
         let poller = Poller::new()?;
         poller.register_wake(&links.wakes[usize::from(id.0)])?;
         poller.register_listener(&mut listener, 0)?;
+        let (tls, tls_version) = links.tls.newer(None).unwrap_or_default();
         Ok(Self {
             id,
             core: ShardCore::new(Arc::clone(&links.core), id),
@@ -125,6 +136,9 @@ impl ShardLoop {
             reflush: VecDeque::new(),
             accept_again: false,
             handshaken: Duration::ZERO,
+            tls,
+            tls_version,
+            recheck_from: None,
             scratch: vec![0; READ_AT_ONCE].into_boxed_slice(),
             clear: Vec::new(),
             events: Vec::new(),
@@ -142,11 +156,13 @@ impl ShardLoop {
 
     fn turn(&mut self) -> io::Result<()> {
         self.core.begin_turn();
+        self.take_tls();
         self.handshaken = Duration::ZERO;
         self.fire_timers();
         self.core.handle_notices(self.links.clock.now());
         self.handle_events();
         self.resume();
+        self.recheck_some();
         self.flush_dirty();
         self.log_ended();
         self.answer_questions();
@@ -161,6 +177,7 @@ impl ShardLoop {
     fn sleep(&mut self) -> io::Result<()> {
         let busy = self.core.has_work()
             || self.accept_again
+            || self.recheck_from.is_some()
             || !self.unread.is_empty()
             || !self.reflush.is_empty();
         let inbox = self.links.core.inbox(self.id);
@@ -177,6 +194,43 @@ impl ShardLoop {
         self.events.clear();
         self.events.extend(self.poller.ready());
         Ok(())
+    }
+
+    fn take_tls(&mut self) {
+        if let Some((tls, version)) = self.links.tls.newer(Some(self.tls_version)) {
+            self.recheck_from = tls.resumed.is_some().then_some(0);
+            self.tls = tls;
+            self.tls_version = version;
+        }
+    }
+
+    /// Checks certificates of clients that were connected before TLS was set anew. Handshakes under way are checked when they end.
+    fn recheck_some(&mut self) {
+        let Some(from) = self.recheck_from else {
+            return;
+        };
+        let mut index = from;
+        let mut checked = 0;
+        while index < self.ios.len() && checked < RECHECKS_A_TURN {
+            let io = self.ios[index].as_deref();
+            index += 1;
+            let Some(io) =
+                io.filter(|io| io.tls_version != self.tls_version && !io.channel.is_handshaking())
+            else {
+                continue;
+            };
+            checked += 1;
+            if let Err(error) = recheck(&io.channel, &self.tls, true) {
+                let key = io.key;
+                if let Ok(peer) = io.channel.stream().peer_address() {
+                    self.tell(ShardEvent::Tls(peer, error.to_string()));
+                }
+                let now = self.links.clock.now();
+                self.core
+                    .close(key, CloseReason::AuthenticationFailure, now);
+            }
+        }
+        self.recheck_from = (index < self.ios.len()).then_some(index);
     }
 
     fn fire_timers(&mut self) {
@@ -279,6 +333,7 @@ impl ShardLoop {
                     backlog: Backlog::default(),
                     unread: false,
                     writable: true,
+                    tls_version: self.tls_version,
                 };
                 self.ios[index] = Some(Box::new(io));
             }
@@ -296,7 +351,7 @@ impl ShardLoop {
         backlog.segments.push_back(greeting);
         // The send buffer of a fresh socket takes far more than a greeting.
         channel.write(&mut backlog)?;
-        if let Some(config) = &self.links.tls.config {
+        if let Some(config) = &self.tls.config {
             channel.start_tls(TlsSession::server(config)?)?;
         }
         let key = PollKey {
@@ -360,7 +415,8 @@ impl ShardLoop {
         if let Some(begun) = begun {
             self.handshaken += begun.elapsed();
             if result.is_ok() && !io.channel.is_handshaking() {
-                match recheck(&io.channel, &self.links.tls) {
+                let is_stale = io.tls_version != self.tls_version;
+                match recheck(&io.channel, &self.tls, is_stale) {
                     Ok(()) => self.core.handle_tls_established(key, now),
                     Err(error) => result = Err(error.into()),
                 }
@@ -516,10 +572,11 @@ impl ShardLoop {
     }
 }
 
-/// A session that was resumed from a ticket has not had its client's certificate verified.
-fn recheck(channel: &Channel, setting: &TlsSetting) -> Result<(), TlsError> {
+/// A session that was resumed from a ticket has not had its client's certificate verified; one that began under another setting
+/// not by this one.
+fn recheck(channel: &Channel, setting: &TlsSetting, is_stale: bool) -> Result<(), TlsError> {
     match (channel.tls(), &setting.resumed) {
-        (Some(session), Some(verifier)) if session.resumed() => {
+        (Some(session), Some(verifier)) if is_stale || session.resumed() => {
             session.recheck_client(verifier.as_ref(), unix_now().as_secs())
         }
         _ => Ok(()),

@@ -1,11 +1,20 @@
-//! TLS towards clients, from PEM texts to what the shards use.
+//! TLS towards clients, from files and PEM texts to what the shards use, and its replacement while they run.
+//!
+//! A shard works with a copy of its own and asks for a newer one once a turn, by a number: no lock on the way of a byte.
 
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use muster_broker_core::config::TlsOffer;
 use muster_reactor::rustls::ServerConfig;
 use muster_reactor::rustls::server::danger::ClientCertVerifier;
-use muster_reactor::tls::{ClientAuth, TlsConfigError, TlsFiles, client_verifier, server_config};
+use muster_reactor::tls::{
+    ClientAuth, TlsConfigError, TlsFiles, client_verifier, crl_next_update, server_config,
+};
+use parking_lot::Mutex;
 
 /// TLS towards clients; `Default` is none.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +24,8 @@ pub struct TlsSetting {
     pub(crate) config: Option<Arc<ServerConfig>>,
     /// Checks clients that resume an earlier session, which TLS itself does not do.
     pub(crate) resumed: Option<Arc<dyn ClientCertVerifier>>,
+    /// When the revocation list is due to be replaced, in unix seconds.
+    pub(crate) crl_next_update: Option<u64>,
 }
 
 impl TlsSetting {
@@ -28,20 +39,129 @@ impl TlsSetting {
             offer: TlsOffer::Server,
             config: Some(config),
             resumed: None,
+            crl_next_update: None,
         })
     }
 
-    /// Mutual TLS: every client shows a certificate of `files.ca`.
+    /// Mutual TLS: every client shows a certificate of `files.ca` that is on no list of `files.crl`.
     ///
     /// # Errors
     /// Names the text that is unusable or missing.
     pub fn mutual(files: &TlsFiles<'_>) -> Result<Self, TlsConfigError> {
         let config = server_config(files, ClientAuth::Required)?;
-        let resumed = client_verifier(files.ca.unwrap_or_default(), ClientAuth::Required)?;
+        let ca = files.ca.unwrap_or_default();
+        let resumed = client_verifier(ca, files.crl, ClientAuth::Required)?;
         Ok(Self {
             offer: TlsOffer::Mutual,
             config: Some(config),
             resumed: Some(resumed),
+            crl_next_update: files.crl.map(crl_next_update).transpose()?.flatten(),
         })
+    }
+}
+
+/// The files TLS is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsPaths {
+    /// The broker's certificate.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// The authorities of clients.
+    pub ca: Option<PathBuf>,
+    /// Their revocation lists.
+    pub crl: Option<PathBuf>,
+    /// Whether every client must show a certificate.
+    pub mutual: bool,
+}
+
+/// Why TLS cannot be made of files.
+#[derive(Debug)]
+pub enum TlsPathsError {
+    /// A file cannot be read.
+    File(PathBuf, io::Error),
+    /// A text is unusable.
+    Text(TlsConfigError),
+}
+
+impl TlsPaths {
+    /// Reads the files and makes a setting of them.
+    ///
+    /// # Errors
+    /// A file cannot be read or is unusable.
+    pub fn load(
+        &self,
+        read: impl Fn(&Path) -> io::Result<String>,
+    ) -> Result<TlsSetting, TlsPathsError> {
+        let read =
+            |path: &Path| read(path).map_err(|error| TlsPathsError::File(path.to_owned(), error));
+        let (cert, key) = (read(&self.cert)?, read(&self.key)?);
+        let ca = self.ca.as_deref().map(read).transpose()?;
+        let crl = self.crl.as_deref().map(read).transpose()?;
+        let files = TlsFiles {
+            cert: &cert,
+            key: &key,
+            ca: ca.as_deref(),
+            crl: crl.as_deref(),
+        };
+        let setting = if self.mutual {
+            TlsSetting::mutual(&files)
+        } else {
+            TlsSetting::server(&files)
+        };
+        setting.map_err(TlsPathsError::Text)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Path> {
+        [&self.cert, &self.key]
+            .into_iter()
+            .chain(&self.ca)
+            .chain(&self.crl)
+            .map(PathBuf::as_path)
+    }
+}
+
+impl fmt::Display for TlsPathsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            Self::Text(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for TlsPathsError {}
+
+/// The setting in force, shared by the shards.
+#[derive(Debug, Default)]
+pub(crate) struct TlsSlot {
+    setting: Mutex<TlsSetting>,
+    /// Counts the replacements.
+    version: AtomicU32,
+}
+
+impl TlsSlot {
+    pub(crate) fn new(setting: TlsSetting) -> Self {
+        Self {
+            setting: Mutex::new(setting),
+            version: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn replace(&self, setting: TlsSetting) {
+        *self.setting.lock() = setting;
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The setting and its number, if it is another than `seen`.
+    pub(crate) fn newer(&self, seen: Option<u32>) -> Option<(TlsSetting, u32)> {
+        let version = self.version.load(Ordering::Acquire);
+        // The number may lag behind the setting, never run ahead of it: then it is merely taken twice.
+        (seen != Some(version)).then(|| (self.setting.lock().clone(), version))
+    }
+
+    pub(crate) fn offer(&self) -> TlsOffer {
+        self.setting.lock().offer
     }
 }

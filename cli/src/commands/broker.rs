@@ -6,9 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use muster_broker::{Broker, BrokerConfig, TlsSetting, monitor};
+use muster_broker::{Broker, BrokerConfig, TlsPaths, TlsWatch, monitor};
 use muster_broker_core::config::Credentials;
-use muster_reactor::tls::TlsFiles;
 use muster_settings::Settings;
 
 use super::daemon::{RunWord, block_signals, wait_for_end};
@@ -54,6 +53,9 @@ pub(crate) struct BrokerArgs {
     /// The authorities of clients' certificates.
     #[arg(long, value_name = "FILE", requires = "tlscert")]
     tlscacert: Option<PathBuf>,
+    /// The authorities' revocation lists.
+    #[arg(long, value_name = "FILE", requires = "tlsverify")]
+    tlscrl: Option<PathBuf>,
     /// Every client must show a certificate.
     #[arg(long, requires = "tlscacert")]
     tlsverify: bool,
@@ -75,6 +77,10 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<Exit, Failure> {
     let config = args.config()?;
     let signals = block_signals()?;
     let monitor_address = config.monitor;
+    let mut tls = config
+        .tls_paths
+        .clone()
+        .map(|paths| TlsWatch::new(paths, &config.tls));
     let broker = Arc::new(Broker::start(config).map_err(Failure::new)?);
     let monitor = monitor_address.map(|address| {
         monitor::serve(Arc::clone(&broker), address)
@@ -88,7 +94,12 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<Exit, Failure> {
     }
     eprintln!("This host {}", broker.capacity());
     eprintln!("Server is ready");
-    wait_for_end(&signals, LOG_EVERY, || broker.log_events())?;
+    wait_for_end(&signals, LOG_EVERY, || {
+        broker.log_events();
+        if let Some(tls) = &mut tls {
+            tls.look(&broker, files::read);
+        }
+    })?;
     // The monitor holds the broker, whose last handle stops it.
     drop(monitor);
     drop(broker);
@@ -122,8 +133,9 @@ impl BrokerArgs {
         if let Some(credentials) = self.credentials() {
             config.core.credentials = Some(credentials);
         }
-        if let Some(tls) = self.tls()? {
-            config.tls = tls;
+        if let Some(paths) = self.tls_paths() {
+            config.tls = paths.load(files::read).map_err(Failure::new)?;
+            config.tls_paths = Some(paths);
         }
         Ok(config)
     }
@@ -139,23 +151,14 @@ impl BrokerArgs {
         }
     }
 
-    fn tls(&self) -> Result<Option<TlsSetting>, Failure> {
-        let (Some(cert), Some(key)) = (&self.tlscert, &self.tlskey) else {
-            return Ok(None);
-        };
-        let (cert, key) = (files::need(cert)?, files::need(key)?);
-        let ca = self.tlscacert.as_deref().map(files::need).transpose()?;
-        let texts = TlsFiles {
-            cert: &cert,
-            key: &key,
-            ca: ca.as_deref(),
-        };
-        let setting = if self.tlsverify {
-            TlsSetting::mutual(&texts)
-        } else {
-            TlsSetting::server(&texts)
-        };
-        setting.map(Some).map_err(Failure::new)
+    fn tls_paths(&self) -> Option<TlsPaths> {
+        Some(TlsPaths {
+            cert: self.tlscert.clone()?,
+            key: self.tlskey.clone()?,
+            ca: self.tlscacert.clone(),
+            crl: self.tlscrl.clone(),
+            mutual: self.tlsverify,
+        })
     }
 }
 
