@@ -120,7 +120,7 @@ fn input_rows(input: &Input) -> Vec<(&'static str, String)> {
         rows.push(("Values", input.list.join(", ")));
     }
     if let Some(validation) = &input.validation {
-        rows.push(("Validation", validation.clone()));
+        rows.push(("Validation", validation.to_string()));
     }
     if let Some(length) = input.maxlength.filter(|length| *length > 0) {
         rows.push(("Max Length", format!("{length} bytes")));
