@@ -233,8 +233,9 @@ impl<E: Endpoint> Driver<E> {
     /// # Errors
     /// The poll fails.
     pub fn turn(&mut self, wait: Duration) -> io::Result<()> {
-        self.fire_timers();
-        let busy = !(self.unread.is_empty() && self.unwritten.is_empty());
+        // What a timer did may be what the owner waits for.
+        let has_fired = self.fire_timers();
+        let busy = has_fired || !(self.unread.is_empty() && self.unwritten.is_empty());
         let now = self.clock.now();
         let timeout = match self.timers.next() {
             _ if busy => Duration::ZERO,
@@ -279,9 +280,12 @@ impl<E: Endpoint> Driver<E> {
         Ok(())
     }
 
-    fn fire_timers(&mut self) {
+    /// Whether any timer was due.
+    fn fire_timers(&mut self) -> bool {
         let now = self.clock.now();
+        let mut has_fired = false;
         while let Some(key) = self.timers.expire(now) {
+            has_fired = true;
             let index = usize::try_from(key).unwrap_or(usize::MAX);
             let at = self.moment();
             let Some(station) = self.stations.get_mut(index) else {
@@ -297,6 +301,7 @@ impl<E: Endpoint> Driver<E> {
             }
             self.settle(index);
         }
+        has_fired
     }
 
     fn handle_stream(&mut self, key: Key, readable: bool, writable: bool, ended: bool) {
