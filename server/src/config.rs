@@ -42,6 +42,18 @@ pub struct NodeFlags {
     pub config_file: String,
 }
 
+impl NodeFlags {
+    /// **Dangerous** outside laboratories: no TLS, and every request is believed.
+    #[must_use]
+    pub fn laboratory() -> Self {
+        Self {
+            disable_tls: true,
+            insecure: true,
+            ..Self::default()
+        }
+    }
+}
+
 /// Where the log goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogTarget {

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use muster_client::Moment;
 use muster_client::driver::{Driver, DriverOptions, Endpoint};
 use muster_client::nats::{ClientConfig, ClientCore, ProtocolError, TlsMode};
-use muster_protocol::security::{RequestSecurity, SecurityError, TrustPolicy, Verifier};
+use muster_protocol::security::{RequestSecurity, SecurityError, Signer, TrustPolicy, Verifier};
 use muster_reactor::clock::{Clock, random_seed, unix_now};
 use muster_reactor::process::cores;
 use muster_reactor::rustls::ClientConfig as TlsConfig;
@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use crate::agent::Agent;
 use crate::classes::parse_classes;
 use crate::config::NodeConfig;
+use crate::embed::{FactsSource, Program, Publisher, PublisherKey};
 use crate::endpoint::NodeEndpoint;
 use crate::facts::{Facts, FactsFormat};
 use crate::gate::VerifyEach;
@@ -58,6 +59,8 @@ pub enum RunError {
     Tls(TlsConfigError),
     /// The names in the configuration do not go together.
     Setup(SetupError),
+    /// There is data to be signed, and no key to sign it with.
+    NoKey,
     /// The operating system refuses something.
     System(io::Error),
 }
@@ -91,7 +94,7 @@ impl Stop {
 #[derive(Debug)]
 pub struct Daemon {
     config: NodeConfig,
-    agents: Vec<Arc<dyn Agent>>,
+    pub(crate) program: Program,
 }
 
 impl Daemon {
@@ -100,14 +103,14 @@ impl Daemon {
     pub fn new(config: NodeConfig) -> Self {
         Self {
             config,
-            agents: Vec::new(),
+            program: Program::default(),
         }
     }
 
     /// Adds an agent of the program's own, in place of one of the same name.
     #[must_use]
     pub fn with_agent(mut self, agent: Arc<dyn Agent>) -> Self {
-        self.agents.push(agent);
+        self.program.agents.push(agent);
         self
     }
 
@@ -116,23 +119,22 @@ impl Daemon {
     /// # Errors
     /// A file of the configuration cannot be used, or the operating system refuses something.
     pub fn run(self, stop: &Stop) -> Result<(), RunError> {
-        run(&self.config, self.agents, stop)
+        run(&self.config, self.program, stop)
     }
 }
 
-fn run(config: &NodeConfig, agents: Vec<Arc<dyn Agent>>, stop: &Stop) -> Result<(), RunError> {
+fn run(config: &NodeConfig, mut program: Program, stop: &Stop) -> Result<(), RunError> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
     let clock = Clock::start();
     let tls = config.tls.then(|| tls_config(config)).transpose()?;
     let mut options = node_options(config)?;
-    for agent in agents {
-        options.agents.insert(agent);
-    }
+    program.equip(&mut options);
+    let mut publisher = publisher(config, &program, stop)?;
     let setup = Arc::new(NodeSetup::new(options)?);
-    let mut sources = Sources::new(config);
-    let (facts, classes) = (sources.read_facts(), sources.read_classes());
+    let mut sources = Sources::new(config, program.facts.take());
+    let (facts, classes) = (sources.first_facts(clock.now()), sources.read_classes());
     let client = Arc::new(broker_config(config));
     let identity = config.identity.as_str();
     let seed = random_seed();
@@ -147,9 +149,15 @@ fn run(config: &NodeConfig, agents: Vec<Arc<dyn Agent>>, stop: &Stop) -> Result<
         version = env!("CARGO_PKG_VERSION"),
         "node started"
     );
+    program.tell_started();
     while !stop.is_requested() {
         driver.turn(WAIT_MAX)?;
         exchange_jobs(&mut driver, index, &pool);
+        if let Some(publisher) = &mut publisher {
+            driver.with(index, |hosted, at, _| {
+                publisher.publish(hosted.endpoint.node_mut(), at.unix, random_bytes);
+            });
+        }
     }
     let end = clock.now() + FAREWELL_MAX;
     while driver.with(index, |daemon, _, _| !daemon.client().output().is_empty()) {
@@ -162,6 +170,34 @@ fn run(config: &NodeConfig, agents: Vec<Arc<dyn Agent>>, stop: &Stop) -> Result<
     driver.with(index, |daemon, _, _| daemon.client().close());
     info!(identity, "node stopped");
     Ok(())
+}
+
+/// What the program's outbox is emptied with.
+fn publisher(
+    config: &NodeConfig,
+    program: &Program,
+    stop: &Stop,
+) -> Result<Option<Publisher>, RunError> {
+    let Some(outbox) = program.outbox.clone() else {
+        return Ok(None);
+    };
+    let files = &config.security;
+    let key = if config.insecure {
+        PublisherKey::Unsigned
+    } else if files.certificate.as_os_str().is_empty() || files.key.as_os_str().is_empty() {
+        return Err(RunError::NoKey);
+    } else {
+        let signer = Signer::from_pem(&read(&files.certificate)?, &read(&files.key)?)?;
+        PublisherKey::Signer(Box::new(signer))
+    };
+    let collective = &config.main_collective;
+    let wake = stop.wake.clone();
+    Ok(Some(Publisher::new(outbox, key, collective, wake)))
+}
+
+fn random_bytes() -> [u8; 16] {
+    let halves = [random_seed(), random_seed()].map(u64::to_ne_bytes);
+    std::array::from_fn(|at| halves[at / 8][at % 8])
 }
 
 /// Hands the node's work to the pool, and the pool's outcomes to the node.
@@ -244,6 +280,9 @@ struct Hosted {
 
 impl Hosted {
     fn refresh(&mut self, at: Moment) {
+        if let Some(facts) = self.sources.poll_given(at.now) {
+            self.endpoint.node_mut().set_facts(facts);
+        }
         if self
             .sources
             .looked
@@ -307,6 +346,8 @@ type Look = Option<(SystemTime, u64)>;
 /// The files with facts and classes.
 #[derive(Debug)]
 struct Sources {
+    /// The program's facts, in place of files.
+    given: Option<Arc<dyn FactsSource>>,
     facts_files: Vec<PathBuf>,
     classes_file: PathBuf,
     facts_looks: Vec<Look>,
@@ -316,14 +357,27 @@ struct Sources {
 }
 
 impl Sources {
-    fn new(config: &NodeConfig) -> Self {
+    fn new(config: &NodeConfig, given: Option<Arc<dyn FactsSource>>) -> Self {
+        let facts_files = match &given {
+            Some(_) => Vec::new(),
+            None => config.facts_files.clone(),
+        };
         Self {
-            facts_files: config.facts_files.clone(),
+            given,
+            facts_files,
             classes_file: config.classes_file.clone(),
             facts_looks: Vec::new(),
             classes_look: None,
             looked: None,
         }
+    }
+
+    fn poll_given(&self, now: Duration) -> Option<Facts> {
+        self.given.as_ref()?.poll_facts(now)
+    }
+
+    fn first_facts(&mut self, now: Duration) -> Facts {
+        self.poll_given(now).unwrap_or_else(|| self.read_facts())
     }
 
     fn facts_changed(&self) -> bool {
@@ -356,6 +410,9 @@ impl Sources {
     }
 
     fn read_classes(&mut self) -> Arc<[String]> {
+        if self.classes_file.as_os_str().is_empty() {
+            return parse_classes("");
+        }
         self.classes_look = look(&self.classes_file);
         match fs::read_to_string(&self.classes_file) {
             Ok(text) => parse_classes(&text),
@@ -408,6 +465,9 @@ impl std::fmt::Display for RunError {
             Self::Security(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::Setup(error) => error.fmt(f),
+            Self::NoKey => f.write_str(
+                "an outbox needs the node's certificate and key, and they are not configured",
+            ),
             Self::System(error) => error.fmt(f),
         }
     }

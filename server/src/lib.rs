@@ -8,6 +8,7 @@
 //! * [`policy`], [`audit`]: who may call what, and the record of it.
 //! * [`endpoint`]: a node for a driver.
 //! * [`config`], [`daemon`]: the node as a process.
+//! * [`embed`]: the node inside another program.
 //!
 //! Only [`daemon`] reads clocks and files, with [`policy::store`] and [`audit`] on its behalf, and only [`pool`] has
 //! threads; everything else takes bytes and moments and gives bytes back.
@@ -22,6 +23,7 @@ pub mod classes;
 pub mod config;
 pub mod counters;
 pub mod daemon;
+pub mod embed;
 pub mod endpoint;
 pub mod facts;
 pub mod gate;

@@ -60,6 +60,14 @@ impl AgentSet {
         set
     }
 
+    /// The agent no node can be found without, and no other: for programs that are asked for what they do themselves.
+    #[must_use]
+    pub fn discovery_only() -> Self {
+        let mut set = Self::new();
+        set.insert(Arc::new(crate::agents::Discovery::new()));
+        set
+    }
+
     /// Adds an agent under the name in its metadata, in place of one of the same name.
     pub fn insert(&mut self, agent: Arc<dyn Agent>) {
         self.agents.insert(agent.metadata().name.clone(), agent);
