@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use muster_broker::{Broker, BrokerConfig};
-use muster_client::fleet::{Aggregates, Discover, Fleet, FleetSettings, Rpc, Surroundings, Target};
+use muster_client::fleet::{Aggregates, Discover, Fleet, FleetSettings, Rpc, RpcOptions, Surroundings, Target};
 use muster_protocol::filter::{Filter, parse_fact_filter};
 use muster_protocol::rpc::StatusCode;
 use muster_server::daemon::{Daemon, RunError};
@@ -75,6 +75,7 @@ fn ask(fleet: &mut Fleet, agent: &str, action: &str, data: &str) -> (StatusCode,
         target: Target::Direct(vec![TANK.to_owned()]),
         timeout: Duration::from_secs(10),
         aggregates: Aggregates::default(),
+        options: RpcOptions::default(),
     };
     let summary = fleet.rpc(rpc, &mut |event| {
         if let muster_client::fleet::FleetEvent::Reply(reply) = event {

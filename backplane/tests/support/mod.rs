@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use muster_broker::{Broker, BrokerConfig};
 use muster_client::fleet::{
-    Aggregates, Discover, Fleet, FleetEvent, FleetSettings, Rpc, Surroundings, Target,
+    Aggregates, Discover, Fleet, FleetEvent, FleetSettings, Rpc, RpcOptions, Surroundings, Target,
 };
 use muster_protocol::filter::{Filter, parse_fact_filter};
 use muster_settings::Settings;
@@ -104,6 +104,7 @@ pub(crate) fn ask(fleet: &mut Fleet, node: &str, agent: &str, action: &str) -> A
         target: Target::Direct(vec![node.to_owned()]),
         timeout: Duration::from_secs(20),
         aggregates: Aggregates::default(),
+        options: RpcOptions::default(),
     };
     let mut answer = None;
     let summary = fleet.rpc(rpc, &mut |event| {

@@ -20,6 +20,7 @@ use muster_protocol::request_id::RequestId;
 use muster_protocol::security::{SecurityError, Signer};
 use muster_protocol::subject;
 use muster_protocol::transport::Headers;
+use muster_protocol::version::ProtocolVersion;
 use muster_reactor::wake::Wake;
 use parking_lot::Mutex;
 use tracing::warn;
@@ -258,6 +259,7 @@ impl Publisher {
     ) -> Result<(), EncodeError> {
         let identity = node.identity();
         let request = Request {
+            version: ProtocolVersion::V1,
             message: item.data.as_str().into(),
             request_id: id.as_str().into(),
             sender_id: identity.into(),
