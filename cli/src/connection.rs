@@ -95,6 +95,9 @@ impl ConnectionArgs {
         }
         let settings = self.settings(around.insecure)?;
         let (mut checked, own) = self.check(&settings).map_err(Failure::new)?;
+        for warning in &checked.warnings {
+            eprintln!("warning: {warning}");
+        }
         if around.certname.is_none() {
             take_name_of_certificate(&mut checked);
         }

@@ -5,6 +5,7 @@
 //!
 //! * [`driver`]: the loop that gives sockets to such cores.
 //! * [`resolve`]: where the brokers are, by configuration and DNS.
+//! * [`provider`]: which files prove who a process is, for nodes and clients.
 //! * [`fleet`]: discovery, requests, replies and summaries on one such connection.
 //!
 //! The crate keeps one rule between its modules: `nats` never imports the fleet client.
@@ -15,6 +16,7 @@ pub mod driver;
 pub mod fleet;
 mod moment;
 pub mod nats;
+pub mod provider;
 pub mod resolve;
 
 pub use moment::Moment;

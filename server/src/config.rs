@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use muster_client::nats::ServerAddr;
+use muster_client::provider::{
+    Owner, Provider, ProviderKind, X509Needs, legacy_certificates_warning,
+};
 use muster_protocol::request::TTL_MIN;
 use muster_protocol::security::{DEFAULT_ALLOW, DEFAULT_PRIVILEGED};
 use muster_settings::{Reader, Settings, SettingsErrors};
@@ -36,6 +39,8 @@ pub struct NodeFlags {
     pub disable_tls: bool,
     /// **Dangerous**: believe every request, whoever sent it.
     pub insecure: bool,
+    /// Whether the process runs as root.
+    pub is_root: bool,
     /// The host's name, the identity where none is configured.
     pub hostname: Option<String>,
     /// The configuration file's name, as told to callers.
@@ -67,17 +72,6 @@ pub enum LogTarget {
     File(PathBuf),
 }
 
-/// The files of the security provider.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SecurityFiles {
-    /// The node's certificate, in PEM; for TLS only.
-    pub certificate: PathBuf,
-    /// Its key, in PEM; for TLS only.
-    pub key: PathBuf,
-    /// The trusted authorities, a PEM bundle.
-    pub ca: PathBuf,
-}
-
 /// A node daemon's configuration.
 #[derive(Clone)]
 pub struct NodeConfig {
@@ -96,7 +90,7 @@ pub struct NodeConfig {
     /// **Dangerous**: every request is believed.
     pub insecure: bool,
     /// The files of the security provider; empty paths where the flags make them needless.
-    pub security: SecurityFiles,
+    pub security: Provider,
     /// Patterns of the names that may call.
     pub allow: Vec<String>,
     /// Patterns of the names that may call for others.
@@ -130,10 +124,12 @@ impl NodeConfig {
         let mut reader = settings.reader();
         let mut warnings = Vec::new();
         let identity = read_identity(&mut reader, flags);
-        let (collectives, main_collective) = read_collectives(&mut reader);
+        let provider = ProviderKind::read(&mut reader);
+        let (collectives, main_collective) =
+            read_collectives(&mut reader, provider.default_collective());
         let servers = read_servers(&mut reader, &mut warnings);
         let credentials = read_credentials(&mut reader);
-        let security = read_security(&mut reader, flags);
+        let security = read_security(&mut reader, flags, provider, &identity, &mut warnings);
         let authorise = read_authorisation(&mut reader, &mut warnings);
         let (log_level, log_target) = read_log(&mut reader);
         let ttl: i64 = reader.whole("ttl", 60, TTL_MIN..=TTL_MAX_DEFAULT);
@@ -190,8 +186,8 @@ fn read_identity(reader: &mut Reader<'_>, flags: &NodeFlags) -> String {
     identity
 }
 
-fn read_collectives(reader: &mut Reader<'_>) -> (Vec<String>, String) {
-    let collectives = reader.list("collectives", &["mcollective"]);
+fn read_collectives(reader: &mut Reader<'_>, default: &str) -> (Vec<String>, String) {
+    let collectives = reader.list("collectives", &[default]);
     if collectives.is_empty() {
         reader.problem("collectives", "names none, and a node must be in one");
     }
@@ -247,26 +243,31 @@ fn read_credentials(reader: &mut Reader<'_>) -> Option<(String, String)> {
     }
 }
 
-fn read_security(reader: &mut Reader<'_>, flags: &NodeFlags) -> SecurityFiles {
-    const PROVIDER: &str = "plugin.security.provider";
-    let keys_needed = !flags.disable_tls;
-    let ca_needed = keys_needed || !flags.insecure;
-    let provider = reader.string(PROVIDER, "puppet");
-    if ca_needed && provider != "file" {
-        reader.problem(PROVIDER, "is not supported, only the provider file is");
-    }
-    let mut path = |key: &str, needed: bool| {
-        let path = reader.opt_path(key);
-        if needed && path.is_none() {
-            reader.problem(key, "is needed and not set");
-        }
-        path.unwrap_or_default()
+fn read_security(
+    reader: &mut Reader<'_>,
+    flags: &NodeFlags,
+    kind: ProviderKind,
+    identity: &str,
+    warnings: &mut Vec<String>,
+) -> Provider {
+    warnings.extend(legacy_certificates_warning(reader));
+    let owner = Owner {
+        certname: identity,
+        is_root: flags.is_root,
     };
-    SecurityFiles {
-        certificate: path("plugin.security.file.certificate", keys_needed),
-        key: path("plugin.security.file.key", keys_needed),
-        ca: path("plugin.security.file.ca", ca_needed),
+    let needs = X509Needs {
+        identity: !flags.disable_tls,
+        ca: !flags.disable_tls || !flags.insecure,
+    };
+    let provider = kind.read_files(reader, owner, needs);
+    if let Provider::Token(files) = &provider {
+        if files.trust.is_none() && !flags.insecure {
+            let problem = "is needed and not set, and plugin.security.issuer.names is not either";
+            reader.problem("plugin.security.choria.trusted_signers", problem);
+        }
+        warnings.extend(files.tls_warning().filter(|_| !flags.disable_tls));
     }
+    provider
 }
 
 fn read_authorisation(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Authorisation {
@@ -357,6 +358,9 @@ impl std::fmt::Debug for NodeConfig {
 
 #[cfg(test)]
 mod tests {
+    use muster_client::provider::X509Files;
+    use muster_protocol::security::tokens::{PublicKey, TokenTrust};
+
     use super::*;
 
     const FILE: &str = "identity = node1.example.net
@@ -387,7 +391,12 @@ own.key = v
         assert_eq!(config.collectives, ["mcollective", "eu"]);
         assert_eq!(config.main_collective, "mcollective");
         assert_eq!(config.servers.len(), 2);
-        assert_eq!(config.security.ca, PathBuf::from("/etc/ca.pem"));
+        let files = X509Files {
+            certificate: "/etc/c.pem".into(),
+            key: "/etc/k.pem".into(),
+            ca: "/etc/ca.pem".into(),
+        };
+        assert_eq!(config.security, Provider::X509(files));
         assert_eq!(config.facts_files.len(), 2);
         assert_eq!(config.authorise, Authorisation::AllowAll);
         assert_eq!(config.allow, DEFAULT_ALLOW);
@@ -411,7 +420,7 @@ own.key = v
 collectives = x, y >
 main_collective = z
 plugin.choria.middleware_hosts = broker1
-plugin.security.provider = puppet
+plugin.security.provider = pkcs11
 loglevel = loud
 ttl = 5
 ";
@@ -424,8 +433,7 @@ ttl = 5
             "server.conf:5: plugin.security.provider",
             "server.conf:6: loglevel",
             "server.conf:7: ttl",
-            "plugin.security.file.ca is needed and not set",
-            "plugin.security.file.key is needed and not set",
+            "plugin.choria.ssldir is needed and not set",
         ] {
             assert!(errors.contains(expected), "{expected} in\n{errors}");
         }
@@ -448,7 +456,99 @@ ttl = 5
             insecure: false,
             ..flags
         };
-        let errors = read("", &flags).unwrap_err();
-        assert_eq!(errors.errors().len(), 2, "{errors}");
+        let errors = read("plugin.security.provider = file", &flags).unwrap_err();
+        assert_eq!(errors.errors().len(), 1, "{errors}");
+    }
+
+    #[test]
+    fn puppet_files_lie_where_puppet_puts_them() {
+        let of = |settings: &Settings, is_root| {
+            let flags = NodeFlags {
+                is_root,
+                ..NodeFlags::default()
+            };
+            NodeConfig::from_settings(settings, &flags).map(|config| config.security)
+        };
+        let files = |ssldir: &str| {
+            Provider::X509(X509Files {
+                certificate: format!("{ssldir}/certs/n1.pem").into(),
+                key: format!("{ssldir}/private_keys/n1.pem").into(),
+                ca: format!("{ssldir}/certs/ca.pem").into(),
+            })
+        };
+        let settings = Settings::parse("identity = n1", "server.conf");
+        let root = of(&settings, true).unwrap();
+        assert_eq!(root, files("/etc/puppetlabs/puppet/ssl"));
+        let user = of(&settings.with_home("/home/u"), false).unwrap();
+        assert_eq!(user, files("/home/u/.puppetlabs/etc/puppet/ssl"));
+        let text = "identity = n1\nplugin.choria.ssldir = /ssl";
+        let set = of(&Settings::parse(text, "server.conf"), false).unwrap();
+        assert_eq!(set, files("/ssl"));
+    }
+
+    const TOKEN: &str = "identity = n1
+plugin.security.provider = choria
+plugin.security.choria.token_file = /t.jwt
+plugin.security.choria.seed_file = /t.seed
+";
+    const PUBLIC: &str = "29acbae141bccaf0b22e1a94d34d0bc7361e526d0bfe12c89794bc9322966dd7";
+
+    #[test]
+    fn a_provider_with_tokens_needs_its_files_and_somebody_to_trust() {
+        let flags = NodeFlags::default();
+        let text = format!("{TOKEN}plugin.security.choria.trusted_signers = {PUBLIC}");
+        let config = read(&text, &flags).unwrap();
+        assert_eq!(config.collectives, ["choria"]);
+        let Provider::Token(files) = &config.security else {
+            panic!("{config:?}")
+        };
+        let key = PublicKey::from_hex(PUBLIC).unwrap();
+        assert_eq!(files.trust, Some(TokenTrust::Signers(vec![key])));
+        assert!(files.sign_replies);
+        assert!(config.warnings.iter().any(|w| w.contains("choria.ca")));
+        assert!(!config.config_items.keys().any(|key| key.contains("seed")));
+
+        let issuers = "plugin.security.issuer.names = a, b\nplugin.security.issuer.a.public = ";
+        let text = format!("{TOKEN}{issuers}{PUBLIC}\nplugin.security.issuer.b.public = 12");
+        let errors = read(&text, &flags).unwrap_err().to_string();
+        assert!(
+            errors.contains("server.conf:7: plugin.security.issuer.b.public"),
+            "{errors}"
+        );
+        let text = format!("{TOKEN}{issuers}{PUBLIC}");
+        let errors = read(&text, &flags).unwrap_err().to_string();
+        assert!(
+            errors.contains("plugin.security.issuer.b.public is needed"),
+            "{errors}"
+        );
+        let errors = read(TOKEN, &flags).unwrap_err().to_string();
+        assert!(errors.contains("trusted_signers is needed"), "{errors}");
+        let both = format!("{TOKEN}{issuers}{PUBLIC}\nplugin.security.choria.trusted_signers = x");
+        let errors = read(&both, &flags).unwrap_err().to_string();
+        assert!(
+            errors.contains("server.conf:7: plugin.security.choria.trusted_signers"),
+            "{errors}"
+        );
+        let half = format!("{TOKEN}plugin.security.choria.key = /k");
+        let errors = read(&half, &flags).unwrap_err().to_string();
+        assert!(
+            errors.contains("plugin.security.choria.certificate is needed"),
+            "{errors}"
+        );
+        let none = "identity = n1\nplugin.security.provider = choria";
+        let errors = read(none, &flags).unwrap_err().to_string();
+        for key in ["token_file", "seed_file", "trusted_signers"] {
+            assert!(
+                errors.contains(&format!("choria.{key} is needed")),
+                "{errors}"
+            );
+        }
+    }
+
+    #[test]
+    fn legacy_certificates_are_warned_of() {
+        let text = format!("{FILE}plugin.security.support_legacy_certificates = 1\n");
+        let config = read(&text, &NodeFlags::default()).unwrap();
+        assert!(config.warnings[0].contains("support_legacy_certificates"));
     }
 }

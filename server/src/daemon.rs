@@ -13,11 +13,12 @@ use std::time::{Duration, SystemTime};
 use muster_client::Moment;
 use muster_client::driver::{Driver, DriverOptions, Endpoint};
 use muster_client::nats::{ClientConfig, ClientCore, ProtocolError, TlsMode};
-use muster_protocol::security::{RequestSecurity, SecurityError, Signer, TrustPolicy, Verifier};
+use muster_client::provider::Provider;
+use muster_protocol::security::{RequestSecurity, SecurityError, Signer};
 use muster_reactor::clock::{Clock, random_seed, unix_now};
 use muster_reactor::process::cores;
 use muster_reactor::rustls::ClientConfig as TlsConfig;
-use muster_reactor::tls::{ServerVerification, TlsConfigError, client_config};
+use muster_reactor::tls::TlsConfigError;
 use muster_reactor::wake::Wake;
 use tracing::{info, warn};
 
@@ -30,6 +31,7 @@ use crate::facts::{Facts, FactsFormat};
 use crate::gate::VerifyEach;
 use crate::node::{Node, NodeScratch};
 use crate::pool::WorkerPool;
+use crate::security::{Loaded, NodeTokenError};
 use crate::setup::{NodeOptions, NodeSetup, SetupError};
 
 /// The longest the loop sleeps; a stop is noticed at once by its wake.
@@ -57,6 +59,8 @@ pub enum RunError {
     Security(SecurityError),
     /// The certificate, key or authorities cannot be used for TLS.
     Tls(TlsConfigError),
+    /// The token is none for this node.
+    Token(PathBuf, NodeTokenError),
     /// The names in the configuration do not go together.
     Setup(SetupError),
     /// There is data to be signed, and no key to sign it with.
@@ -128,14 +132,22 @@ fn run(config: &NodeConfig, mut program: Program, stop: &Stop) -> Result<(), Run
         warn!("{warning}");
     }
     let clock = Clock::start();
-    let tls = config.tls.then(|| tls_config(config)).transpose()?;
-    let mut options = node_options(config)?;
+    let Loaded {
+        requests,
+        reply_signer,
+        nonce_signer,
+        tls,
+    } = Loaded::new(config, unix_now().as_secs(), read)?;
+    let mut options = node_options(config, requests);
+    options.reply_signer = reply_signer;
     program.equip(&mut options);
     let mut publisher = publisher(config, &program, stop)?;
     let setup = Arc::new(NodeSetup::new(options)?);
     let mut sources = Sources::new(config, program.facts.take());
     let (facts, classes) = (sources.first_facts(clock.now()), sources.read_classes());
-    let client = Arc::new(broker_config(config));
+    let mut client = broker_config(config);
+    client.connect.signer = nonce_signer;
+    let client = Arc::new(client);
     let identity = config.identity.as_str();
     let seed = random_seed();
     let node = Node::new(setup, identity, facts, classes, client, seed, clock.now());
@@ -181,14 +193,13 @@ fn publisher(
     let Some(outbox) = program.outbox.clone() else {
         return Ok(None);
     };
-    let files = &config.security;
-    let key = if config.insecure {
-        PublisherKey::Unsigned
-    } else if files.certificate.as_os_str().is_empty() || files.key.as_os_str().is_empty() {
-        return Err(RunError::NoKey);
-    } else {
-        let signer = Signer::from_pem(&read(&files.certificate)?, &read(&files.key)?)?;
-        PublisherKey::Signer(Box::new(signer))
+    let key = match &config.security {
+        _ if config.insecure => PublisherKey::Unsigned,
+        Provider::X509(files) if !files.key.as_os_str().is_empty() => {
+            let signer = Signer::from_pem(&read(&files.certificate)?, &read(&files.key)?)?;
+            PublisherKey::Signer(Box::new(signer))
+        }
+        Provider::X509(_) | Provider::Token(_) => return Err(RunError::NoKey),
     };
     let collective = &config.main_collective;
     let wake = stop.wake.clone();
@@ -213,17 +224,8 @@ fn exchange_jobs(driver: &mut Driver<Hosted>, index: usize, pool: &WorkerPool) {
     });
 }
 
-fn node_options(config: &NodeConfig) -> Result<NodeOptions, RunError> {
-    let security = if config.insecure {
-        RequestSecurity::InsecureAcceptAll
-    } else {
-        RequestSecurity::X509(Box::new(Verifier::new(TrustPolicy {
-            roots_pem: read(&config.security.ca)?,
-            allow: config.allow.clone(),
-            privileged: config.privileged.clone(),
-        })?))
-    };
-    Ok(NodeOptions {
+fn node_options(config: &NodeConfig, requests: RequestSecurity) -> NodeOptions {
+    NodeOptions {
         collectives: config.collectives.clone(),
         main_collective: config.main_collective.clone(),
         authorise: Arc::new(config.authorise),
@@ -234,23 +236,8 @@ fn node_options(config: &NodeConfig) -> Result<NodeOptions, RunError> {
         pid: std::process::id(),
         cpus: u32::try_from(cores()).unwrap_or(u32::MAX),
         start_unix: i64::try_from(unix_now().as_secs()).unwrap_or(i64::MAX),
-        ..NodeOptions::new(Arc::new(VerifyEach::new(security)))
-    })
-}
-
-fn tls_config(config: &NodeConfig) -> Result<Arc<TlsConfig>, RunError> {
-    let files = &config.security;
-    let (ca, certificate, key) = (
-        read(&files.ca)?,
-        read(&files.certificate)?,
-        read(&files.key)?,
-    );
-    let identity = Some((certificate.as_str(), key.as_str()));
-    Ok(client_config(
-        Some(&ca),
-        identity,
-        ServerVerification::Full,
-    )?)
+        ..NodeOptions::new(Arc::new(VerifyEach::new(requests)))
+    }
 }
 
 fn broker_config(config: &NodeConfig) -> ClientConfig {
@@ -463,6 +450,7 @@ impl std::fmt::Display for RunError {
         match self {
             Self::File(path, error) => write!(f, "cannot read {}: {error}", path.display()),
             Self::Security(error) => error.fmt(f),
+            Self::Token(path, error) => write!(f, "cannot use {}: {error}", path.display()),
             Self::Tls(error) => error.fmt(f),
             Self::Setup(error) => error.fmt(f),
             Self::NoKey => f.write_str(

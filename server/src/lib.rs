@@ -34,6 +34,7 @@ pub mod pool;
 pub mod setup;
 
 mod replay;
+mod security;
 
 pub use self::config::{NodeConfig, NodeFlags};
 pub use self::counters::Counters;
@@ -41,4 +42,5 @@ pub use self::endpoint::NodeEndpoint;
 pub use self::facts::Facts;
 pub use self::gate::{Gate, OpenedRequest, Refusal, VerifyEach, VerifyShared};
 pub use self::node::{Node, NodeScratch};
+pub use self::security::NodeTokenError;
 pub use self::setup::{AgentSet, Authorisation, NodeOptions, NodeSetup, SetupError};

@@ -148,6 +148,7 @@ fn check(
         signature_b64: &secure.signature,
         pubcert_pem: &secure.pubcert,
         caller_id: &request.caller_id,
+        signer_token: None,
     };
     verifier.verify(&signed, unix_now().as_secs()).unwrap();
 }

@@ -47,6 +47,7 @@ pub(crate) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
     let flags = NodeFlags {
         disable_tls: args.disable_tls || args.insecure,
         insecure: args.insecure,
+        is_root: host::user().is_root,
         hostname: host::hostname(),
         config_file: args.config.to_string_lossy().into_owned(),
     };

@@ -5,29 +5,29 @@
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use muster_protocol::caller::choria_caller;
-use muster_protocol::security::Signer;
+use muster_protocol::version::ProtocolVersion;
 use muster_reactor::rustls::ClientConfig as TlsConfig;
-use muster_reactor::tls::{ServerVerification, client_config};
 use muster_settings::{Reader, Settings, SettingsErrors};
 
 use super::error::ConfigError;
-use super::identity::{Caller, CallerSecurity};
+use super::identity::Caller;
+use super::proof::{Proof, read_token};
 use super::session::PREPARE_TIMEOUT;
 use crate::nats::{ClientConfig, ConnectOptions, ServerAddr, TlsMode};
+use crate::provider::{
+    Owner, Provider, ProviderKind, TokenFiles, X509Files, X509Needs, legacy_certificates_warning,
+};
 
-const COLLECTIVE: &str = "mcollective";
 /// Appended to a user's name to make a certificate name.
 const CERTNAME_SUFFIX: &str = "mcollective";
 /// Client programs look after their link more often than nodes do.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(120);
-/// Nodes take no request that may live for less.
-const TTL_MIN: Duration = Duration::from_secs(30);
 /// A year; a longer one is a mistake in units.
 const TTL_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
@@ -53,7 +53,7 @@ pub struct Surroundings {
 pub struct FleetSettings {
     /// The brokers.
     pub brokers: Vec<ServerAddr>,
-    /// The name of the caller's certificate, which is also the sender of its requests.
+    /// The name of the caller's certificate, which is also the sender of its requests. With a token the user's name, which is the sender only.
     pub certname: String,
     /// The collective that is asked unless another is named.
     pub main_collective: String,
@@ -67,26 +67,22 @@ pub struct FleetSettings {
     pub connect_timeout: Duration,
     /// Whether an empty filter is refused.
     pub require_filter: bool,
-    /// The certificate files; none for a client that neither signs nor speaks TLS.
+    /// The certificate files; none for a client that has a token, or neither signs nor speaks TLS.
     pub files: Option<TlsPaths>,
+    /// The token's files, for a client that has one.
+    pub token: Option<TokenFiles>,
     /// Whether requests are signed.
     pub signed: bool,
     /// Whether TLS is spoken.
     pub tls: bool,
     /// User and password, where the broker wants them.
     pub connect: ConnectOptions,
+    /// What the user should know, one sentence each.
+    pub warnings: Vec<String>,
 }
 
-/// The files of the security provider.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsPaths {
-    /// The caller's certificate, intermediates behind it.
-    pub certificate: PathBuf,
-    /// Its key.
-    pub key: PathBuf,
-    /// The authorities the broker's certificate is checked against.
-    pub ca: PathBuf,
-}
+/// The files of a security provider that goes by certificates.
+pub type TlsPaths = X509Files;
 
 /// All a [`Fleet`](super::Fleet) needs.
 #[derive(Clone)]
@@ -114,14 +110,28 @@ impl FleetSettings {
         let mut reader = settings.reader();
         let signed = !around.insecure;
         let tls = signed && !around.disable_tls;
-        let collectives = collectives(&mut reader);
+        let kind = ProviderKind::read(&mut reader);
+        let collectives = collectives(&mut reader, kind.default_collective());
+        let certname = certname(&mut reader, around, kind);
+        let (files, token) = provider_files(&mut reader, around, kind, &certname);
+        let unchecked = token
+            .as_ref()
+            .filter(|_| tls)
+            .and_then(TokenFiles::tls_warning);
+        let legacy = legacy_certificates_warning(&mut reader);
+        let warnings = unchecked.into_iter().chain(legacy).collect();
+        let ttl_min = match token {
+            Some(_) => ProtocolVersion::V2.ttl_min(),
+            None => ProtocolVersion::V1.ttl_min(),
+        };
+        let ttl_min = Duration::from_secs(ttl_min.unsigned_abs());
         let second = Duration::from_secs(1);
         let read = Self {
             brokers: brokers(&mut reader),
-            certname: certname(&mut reader, around),
+            certname,
             main_collective: main_collective(&mut reader, &collectives),
             collectives,
-            ttl: reader.duration_in("ttl", Duration::from_secs(60), TTL_MIN..=TTL_MAX),
+            ttl: reader.duration_in("ttl", Duration::from_secs(60), ttl_min..=TTL_MAX),
             discovery_timeout: reader.duration("discovery_timeout", 2 * second),
             connect_timeout: reader.duration_in(
                 "plugin.choria.network.connect_timeout",
@@ -129,11 +139,8 @@ impl FleetSettings {
                 second..=CONNECT_TIMEOUT_MAX,
             ),
             require_filter: reader.bool("plugin.choria.require_client_filter", false),
-            files: if signed {
-                Some(provider_files(&mut reader))
-            } else {
-                None
-            },
+            files,
+            token,
             signed,
             tls,
             connect: ConnectOptions {
@@ -141,12 +148,13 @@ impl FleetSettings {
                 pass: reader.opt_string("plugin.nats.pass").map(Into::into),
                 ..ConnectOptions::default()
             },
+            warnings,
         };
         reader.finish()?;
         Ok(read)
     }
 
-    /// Reads the certificate files and makes a client's configuration of all.
+    /// Reads the provider's files and makes a client's configuration of all.
     ///
     /// # Errors
     /// A file can not be read, or is of no use.
@@ -160,25 +168,11 @@ impl FleetSettings {
                 error,
             })
         };
-        let mut security = CallerSecurity::Insecure;
-        let mut tls = None;
-        if let Some(files) = &self.files {
-            let (cert, key) = (read(&files.certificate)?, read(&files.key)?);
-            if self.signed {
-                let signer =
-                    Signer::from_pem(&cert, &key).map_err(|error| ConfigError::Signer {
-                        certificate: files.certificate.clone(),
-                        error,
-                    })?;
-                security = CallerSecurity::X509(Arc::new(signer));
-            }
-            if self.tls {
-                let ca = read(&files.ca)?;
-                let identity = Some((cert.as_str(), key.as_str()));
-                let config = client_config(Some(&ca), identity, ServerVerification::Full);
-                tls = Some(config.map_err(ConfigError::Tls)?);
-            }
-        }
+        let proof = match (&self.files, &self.token) {
+            (Some(files), _) => Proof::of_certificate(files, self.tls, read)?,
+            (None, Some(files)) => read_token(files, self.tls, read)?,
+            (None, None) => Proof::insecure(),
+        };
         let mut client = ClientConfig::new(self.brokers);
         client.tls = if self.tls {
             TlsMode::Required
@@ -188,17 +182,20 @@ impl FleetSettings {
         client.connect_timeout = self.connect_timeout;
         client.ping_interval = PING_INTERVAL;
         client.connect = self.connect;
+        client.connect.signer = proof.nonce_signer();
         Ok(FleetConfig {
             caller: Caller {
-                caller_id: choria_caller(&self.certname),
+                caller_id: proof
+                    .caller_id
+                    .unwrap_or_else(|| choria_caller(&self.certname)),
                 sender: self.certname,
-                security,
+                security: proof.security,
                 collective: self.main_collective.clone(),
                 main_collective: self.main_collective,
                 ttl: self.ttl,
             },
             client,
-            tls,
+            tls: proof.tls,
             prepare_timeout: PREPARE_TIMEOUT,
             discovery_timeout: self.discovery_timeout,
             require_filter: self.require_filter,
@@ -219,13 +216,17 @@ fn brokers(reader: &mut Reader<'_>) -> Vec<ServerAddr> {
 }
 
 /// The name of the caller's certificate: what the environment says, else the identity for root, else one made of the user's name.
-fn certname(reader: &mut Reader<'_>, around: &Surroundings) -> String {
+/// Puppet knows no root among callers, and with a token it is the bare user.
+fn certname(reader: &mut Reader<'_>, around: &Surroundings, kind: ProviderKind) -> String {
     let identity = reader.string("identity", &around.hostname);
-    let name = match &around.certname {
-        Some(name) => name.clone(),
-        None if around.is_root => identity,
-        None if around.user.is_empty() => String::new(),
-        None => format!("{}.{CERTNAME_SUFFIX}", around.user),
+    let name = match (&around.certname, kind) {
+        (Some(name), _) => name.clone(),
+        (None, ProviderKind::File) if around.is_root => identity,
+        (None, _) if around.user.is_empty() => String::new(),
+        (None, ProviderKind::Choria) => around.user.clone(),
+        (None, ProviderKind::File | ProviderKind::Puppet) => {
+            format!("{}.{CERTNAME_SUFFIX}", around.user)
+        }
     };
     let is_name_byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
     if name.is_empty() || !name.bytes().all(is_name_byte) {
@@ -236,9 +237,9 @@ fn certname(reader: &mut Reader<'_>, around: &Surroundings) -> String {
     name
 }
 
-fn collectives(reader: &mut Reader<'_>) -> Vec<String> {
+fn collectives(reader: &mut Reader<'_>, default: &str) -> Vec<String> {
     let key = "collectives";
-    let collectives = reader.list(key, &[COLLECTIVE]);
+    let collectives = reader.list(key, &[default]);
     if collectives.is_empty() {
         reader.problem(key, "names no collective");
     }
@@ -253,7 +254,7 @@ fn collectives(reader: &mut Reader<'_>) -> Vec<String> {
 
 fn main_collective(reader: &mut Reader<'_>, collectives: &[String]) -> String {
     let key = "main_collective";
-    let first = collectives.first().map_or(COLLECTIVE, String::as_str);
+    let first = collectives.first().map_or("", String::as_str);
     let main = reader.string(key, first);
     if !collectives.contains(&main) && reader.has(key) {
         reader.problem(
@@ -264,23 +265,24 @@ fn main_collective(reader: &mut Reader<'_>, collectives: &[String]) -> String {
     main
 }
 
-/// The files of the `file` provider, the only one there is; peers default to another, so the key must say it.
-fn provider_files(reader: &mut Reader<'_>) -> TlsPaths {
-    let key = "plugin.security.provider";
-    if !reader.has(key) {
-        reader.problem(key, "is needed and not set; file is the provider there is");
+/// The provider's files, of the kind it goes by; none for a client that does not sign.
+fn provider_files(
+    reader: &mut Reader<'_>,
+    around: &Surroundings,
+    kind: ProviderKind,
+    certname: &str,
+) -> (Option<TlsPaths>, Option<TokenFiles>) {
+    if around.insecure {
+        return (None, None);
     }
-    reader.one_of(key, "file", &["file"]);
-    let mut path = |key: &str| {
-        reader.opt_path(key).unwrap_or_else(|| {
-            reader.problem(key, "is needed and not set");
-            PathBuf::new()
-        })
+    let is_root = around.is_root;
+    let needs = X509Needs {
+        identity: true,
+        ca: true,
     };
-    TlsPaths {
-        certificate: path("plugin.security.file.certificate"),
-        key: path("plugin.security.file.key"),
-        ca: path("plugin.security.file.ca"),
+    match kind.read_files(reader, Owner { certname, is_root }, needs) {
+        Provider::X509(files) => (Some(files), None),
+        Provider::Token(files) => (None, Some(files)),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use muster_protocol::request::RequestError;
 use muster_protocol::security::SecurityError;
+use muster_protocol::security::tokens::TokenError;
 use muster_reactor::tls::TlsConfigError;
 use muster_settings::SettingsErrors;
 
@@ -170,8 +171,26 @@ pub enum ConfigError {
         /// What is wrong.
         error: SecurityError,
     },
+    /// Token and seed are of no use.
+    Token {
+        /// The token's file.
+        token: PathBuf,
+        /// What is wrong.
+        error: TokenError,
+    },
+    /// The token is a server's, and servers may not ask.
+    NotAClient {
+        /// The token's file.
+        token: PathBuf,
+    },
     /// Certificate, key or authority are of no use for TLS.
     Tls(TlsConfigError),
+}
+
+impl From<TlsConfigError> for ConfigError {
+    fn from(error: TlsConfigError) -> Self {
+        Self::Tls(error)
+    }
 }
 
 impl fmt::Display for ConfigError {
@@ -181,6 +200,12 @@ impl fmt::Display for ConfigError {
             Self::File { path, error } => write!(f, "cannot read {}: {error}", path.display()),
             Self::Signer { certificate, error } => {
                 write!(f, "cannot sign with {}: {error}", certificate.display())
+            }
+            Self::Token { token, error } => {
+                write!(f, "cannot sign with {}: {error}", token.display())
+            }
+            Self::NotAClient { token } => {
+                write!(f, "token {} is a server's, not a client's", token.display())
             }
             Self::Tls(error) => error.fmt(f),
         }

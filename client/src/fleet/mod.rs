@@ -25,6 +25,7 @@ mod limit;
 mod names;
 mod operation;
 mod plan;
+mod proof;
 mod request;
 mod route;
 mod session;

@@ -89,7 +89,7 @@ fn the_certificate_name_follows_environment_user_and_identity() {
 fn every_problem_is_told_with_its_place() {
     let text = "ttl = 5
 plugin.choria.middleware_hosts = broker1
-plugin.security.provider = puppet
+plugin.security.provider = pkcs11
 plugin.security.file.certificate = /c
 main_collective = other
 discovery_timeout = soon
@@ -104,13 +104,12 @@ discovery_timeout = soon
         "client.conf:3: plugin.security.provider",
         "client.conf:5: main_collective",
         "client.conf:6: discovery_timeout",
-        "plugin.security.file.key is needed and not set",
-        "plugin.security.file.ca is needed and not set",
+        "plugin.choria.ssldir is needed and not set",
         "identity",
     ] {
         assert!(errors.contains(part), "{part} is not in:\n{errors}");
     }
-    assert_eq!(errors.lines().count(), 8, "{errors}");
+    assert_eq!(errors.lines().count(), 7, "{errors}");
 }
 
 #[test]
@@ -163,4 +162,90 @@ fn laboratory_switches_need_no_files() {
         (TlsMode::Off, true)
     );
     assert!(matches!(config.caller.security, CallerSecurity::X509(_)));
+}
+
+#[test]
+fn puppet_files_lie_where_puppet_puts_them() {
+    let paths = |text: &str, around: &Surroundings| {
+        let settings = Settings::parse(text, "client.conf").with_home("/home/rip");
+        let read = FleetSettings::read(&settings, around).unwrap();
+        let files = read.files.unwrap();
+        [files.certificate, files.key, files.ca].map(|path| path.to_string_lossy().into_owned())
+    };
+    let of = |ssldir: &str| {
+        [
+            "certs/rip.mcollective",
+            "private_keys/rip.mcollective",
+            "certs/ca",
+        ]
+        .map(|name| format!("{ssldir}/{name}.pem"))
+    };
+    let root = Surroundings {
+        is_root: true,
+        ..rip()
+    };
+    assert_eq!(
+        paths("", &rip()),
+        of("/home/rip/.puppetlabs/etc/puppet/ssl")
+    );
+    assert_eq!(paths("", &root), of("/etc/puppetlabs/puppet/ssl"));
+    assert_eq!(paths("plugin.choria.ssldir = /ssl", &root), of("/ssl"));
+}
+
+const TOKEN: &str = "
+plugin.security.provider = choria
+plugin.security.choria.token_file = /tokens/client.jwt
+plugin.security.choria.seed_file = /tokens/client.seed
+ttl = 1
+";
+
+fn read_token_file(path: &Path) -> io::Result<String> {
+    Ok(recorded(&path.to_string_lossy()[1..]))
+}
+
+#[test]
+fn a_token_says_who_calls() {
+    let settings = Settings::parse(TOKEN, "client.conf");
+    let read = FleetSettings::read(&settings, &rip()).unwrap();
+    assert_eq!(settings.unused().count(), 0);
+    assert!(read.warnings[0].contains("plugin.security.choria.ca is not set"));
+    let config = read.load(read_token_file).unwrap();
+    assert_eq!(config.caller.caller_id, "up=ginger");
+    assert_eq!(config.caller.sender, "rip");
+    assert_eq!(config.caller.main_collective, "choria");
+    assert_eq!(config.caller.ttl, Duration::from_secs(1));
+    assert!(matches!(config.caller.security, CallerSecurity::Token(_)));
+    assert_eq!(config.client.tls, TlsMode::Required);
+    assert!(config.tls.is_some());
+    let signer = config.client.connect.signer.unwrap();
+    assert_eq!(signer.token(), recorded("tokens/client.jwt"));
+
+    let text = format!(
+        "{TOKEN}plugin.security.choria.ca = /pki/ca.pem\nplugin.security.support_legacy_certificates = true"
+    );
+    let settings = Settings::parse(&text, "client.conf");
+    let read = FleetSettings::read(&settings, &rip()).unwrap();
+    assert_eq!(read.warnings.len(), 1, "{:?}", read.warnings);
+    assert!(read.load(read_token_file).unwrap().tls.is_some());
+}
+
+#[test]
+fn a_token_that_is_none_for_a_client_is_named() {
+    let load = |text: &str| {
+        let settings = Settings::parse(text, "client.conf");
+        let read = FleetSettings::read(&settings, &rip()).unwrap();
+        read.load(read_token_file).unwrap_err().to_string()
+    };
+    let server = TOKEN.replace("client.", "node1.");
+    assert_eq!(
+        load(&server),
+        "token /tokens/node1.jwt is a server's, not a client's"
+    );
+    let error = load(&TOKEN.replace("client.seed", "node1.seed"));
+    assert!(
+        error.starts_with("cannot sign with /tokens/client.jwt: token is for the key"),
+        "{error}"
+    );
+    let error = load(&TOKEN.replace("client.jwt", "issuer.seed"));
+    assert!(error.contains("token cannot be read"), "{error}");
 }
