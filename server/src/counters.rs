@@ -22,6 +22,8 @@ pub struct Counters {
     pub replies: u64,
     /// Lifecycle events published.
     pub events: u64,
+    /// Registrations published.
+    pub registrations: u64,
     /// Requests seen before within their time to live.
     pub replayed: u64,
     /// Requests for a collective the node is not in.
@@ -30,7 +32,7 @@ pub struct Counters {
     pub unknown_agent: u64,
     /// Validated requests that the agent did not answer.
     pub unanswered: u64,
-    /// Replies that could not be published.
+    /// Replies, events and registrations that could not be published.
     pub unsent: u64,
     refused: Vec<(&'static str, u64)>,
 }

@@ -4,6 +4,7 @@
 //! * [`node`]: one node as a pure state machine around a client connection; fifty thousand fit in a process.
 //! * [`agent`], [`agents`]: what a node can be asked, and the agents every node has.
 //! * [`job`], [`pool`]: calls that take time, and the threads that carry them out.
+//! * [`lifecycle`], [`registration`], [`requests`]: what a node says without being asked.
 //! * [`facts`], [`classes`]: what a node knows of itself.
 //! * [`policy`], [`audit`]: who may call what, and the record of it.
 //! * [`endpoint`]: a node for a driver.
@@ -28,9 +29,12 @@ pub mod endpoint;
 pub mod facts;
 pub mod gate;
 pub mod job;
+pub mod lifecycle;
 pub mod node;
 pub mod policy;
 pub mod pool;
+pub mod registration;
+pub mod requests;
 pub mod setup;
 
 mod replay;
@@ -41,6 +45,6 @@ pub use self::counters::Counters;
 pub use self::endpoint::NodeEndpoint;
 pub use self::facts::Facts;
 pub use self::gate::{Gate, OpenedRequest, Refusal, VerifyEach, VerifyShared};
-pub use self::node::{Node, NodeScratch};
 pub use self::security::NodeTokenError;
+pub use self::node::{Announcements, Node, NodeScratch, Outgoing};
 pub use self::setup::{AgentSet, Authorisation, NodeOptions, NodeSetup, SetupError};

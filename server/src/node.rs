@@ -14,6 +14,8 @@
 //! An agent that needs time gives [`Work`](crate::agent::Work) instead of an answer. The owner takes it with
 //! [`Node::poll_job`], carries it out where it likes and brings the outcome back with [`Node::handle_job_done`].
 //!
+//! What a node says without being asked is in [`announce`](Node::announce).
+//!
 //! [`Node`] opens nothing, reads no clock and draws no randomness but from its seed. Its methods are those a driver
 //! calls; messages that arrived with some bytes are answered before the call returns, in their order.
 
@@ -37,10 +39,15 @@ use crate::job::{Job, JobDone};
 use crate::replay::ReplayMemory;
 use crate::setup::NodeSetup;
 
+mod announce;
+
+use self::announce::Duties;
+pub use self::announce::{Announcements, Outgoing};
+
 /// One node.
 ///
 /// # Memory
-/// At most 576 bytes (a test holds it to that); its identity twice, and its own subjects; 64 bytes a subscription, of
+/// At most 592 bytes (a test holds it to that), and some 200 where it announces anything; its identity twice, and its own subjects; 64 bytes a subscription, of
 /// which there are one a collective and agent and one a collective; 16 bytes a request seen within its time to live.
 /// Setup, facts, classes and configuration are shared with whoever holds the same `Arc`.
 #[derive(Debug)]
@@ -54,6 +61,8 @@ pub struct Node {
     seen: ReplayMemory,
     /// Work nobody has taken yet.
     jobs: Vec<Job>,
+    /// What it announces.
+    duties: Option<Box<Duties>>,
 }
 
 /// Working memory of nodes: one a thread is enough. It keeps the size of the largest reply it has seen.
@@ -113,6 +122,7 @@ impl Node {
             counters: Counters::default(),
             seen: ReplayMemory::default(),
             jobs: Vec::new(),
+            duties: None,
         }
     }
 
@@ -147,6 +157,7 @@ impl Node {
             self.process(&request, at, scratch);
         }
         scratch.opened = opened;
+        self.announce_startup(at);
         result
     }
 
@@ -154,6 +165,7 @@ impl Node {
     pub fn handle_timeout(&mut self, at: Moment, scratch: &mut NodeScratch) {
         let (client, mut sink) = self.split(at, &mut scratch.opened);
         client.handle_timeout(at.now, &mut sink);
+        self.handle_duties(at);
     }
 
     /// An attempt to connect failed.
@@ -171,7 +183,11 @@ impl Node {
     /// When [`handle_timeout`](Self::handle_timeout) must be called.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Duration> {
-        self.client.poll_timeout()
+        let duties = self.duties.as_ref().and_then(|duties| duties.next());
+        [self.client.poll_timeout(), duties]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The counters.
@@ -459,6 +475,6 @@ mod tests {
     #[test]
     fn a_node_is_small() {
         let size = size_of::<Node>();
-        assert!(size <= 576, "{size}");
+        assert!(size <= 592, "{size}");
     }
 }

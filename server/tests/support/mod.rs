@@ -192,6 +192,10 @@ fn published(mut output: &[u8]) -> Vec<Published> {
     let mut all = Vec::new();
     while let Some(end) = output.windows(2).position(|pair| pair == b"\r\n") {
         let line = std::str::from_utf8(&output[..end]).unwrap();
+        if line == "PING" {
+            output = &output[end + 2..];
+            continue;
+        }
         let words: Vec<_> = line.split_whitespace().collect();
         let ["PUB", subject, size] = words[..] else {
             panic!("{line}")
