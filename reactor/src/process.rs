@@ -32,6 +32,33 @@ pub fn usage(pid: Option<u32>) -> io::Result<Usage> {
     })
 }
 
+/// CPU time of this process and of the children it has waited for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CpuTimes {
+    /// In user mode, of all threads.
+    pub user: Duration,
+    /// In system mode, of all threads.
+    pub system: Duration,
+    /// Of children, in user mode.
+    pub children_user: Duration,
+    /// Of children, in system mode.
+    pub children_system: Duration,
+}
+
+/// Reads the CPU times; noughts where /proc does not tell.
+#[must_use]
+pub fn cpu_times() -> CpuTimes {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let [user, system, children_user, children_system] = cpu_fields(&stat).unwrap_or_default();
+    let time = |ticks: u64| Duration::from_nanos(ticks * (1_000_000_000 / ticks_a_second()));
+    CpuTimes {
+        user: time(user),
+        system: time(system),
+        children_user: time(children_user),
+        children_system: time(children_system),
+    }
+}
+
 /// CPU time of the calling thread.
 #[must_use]
 pub fn thread_cpu() -> Duration {
@@ -70,13 +97,18 @@ fn ticks_a_second() -> u64 {
         .unwrap_or(100)
 }
 
-/// Fields 14 and 15, user and system ticks; the name in field 2 may hold blanks and brackets.
+/// User and system ticks.
 fn cpu_ticks(stat: &str) -> Option<u64> {
+    let [user, system, ..] = cpu_fields(stat)?;
+    Some(user + system)
+}
+
+/// Fields 14 to 17, user and system ticks, own and of children; the name in field 2 may hold blanks and brackets.
+fn cpu_fields(stat: &str) -> Option<[u64; 4]> {
     let after_name = stat.get(stat.rfind(')')? + 2..)?;
     let mut fields = after_name.split(' ').skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
+    let mut next = || fields.next()?.parse().ok();
+    Some([next()?, next()?, next()?, next()?])
 }
 
 fn memory_kib(text: &str, name: &str) -> Option<u64> {
@@ -104,7 +136,8 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_does_not_shift_the_fields() {
-        let stat = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 30 12 0 0";
+        let stat = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 12 30 0 0";
         assert_eq!(cpu_ticks(stat), Some(42));
+        assert_eq!(cpu_fields(stat), Some([12, 30, 0, 0]));
     }
 }

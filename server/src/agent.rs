@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use muster_client::nats::ClientCore;
 use muster_protocol::ddl::{Ddl, InputError, Inputs, Metadata};
 use muster_protocol::filter::FactsView;
 use muster_protocol::rpc::{self, RpcReply, RpcRequest, STATUS_OK, StatusCode};
@@ -62,6 +63,8 @@ pub struct HostView<'a> {
     pub counters: &'a Counters,
     /// The broker it is connected to, as a URL.
     pub broker: &'a str,
+    /// The connection.
+    pub connection: &'a ClientCore,
     /// The wall clock.
     pub unix: Duration,
 }
@@ -261,6 +264,13 @@ impl<A: RpcAgent> Rpc<A> {
             ..agent.ddl().metadata.clone()
         };
         Self { agent, metadata }
+    }
+
+    /// The same agent, said to take at most so many seconds.
+    #[must_use]
+    pub fn with_timeout(mut self, secs: u32) -> Self {
+        self.metadata.timeout = secs;
+        self
     }
 
     fn run(

@@ -4,6 +4,7 @@
 //! * [`node`]: one node as a pure state machine around a client connection; fifty thousand fit in a process.
 //! * [`agent`], [`agents`]: what a node can be asked, and the agents every node has.
 //! * [`job`], [`pool`]: calls that take time, and the threads that carry them out.
+//! * [`data`], [`status`]: what a node tells of itself.
 //! * [`lifecycle`], [`registration`], [`requests`]: what a node says without being asked.
 //! * [`facts`], [`classes`]: what a node knows of itself.
 //! * [`policy`], [`audit`]: who may call what, and the record of it.
@@ -25,6 +26,7 @@ pub mod config;
 pub mod counters;
 pub mod daemon;
 pub mod embed;
+pub mod data;
 pub mod endpoint;
 pub mod facts;
 pub mod gate;
@@ -36,7 +38,9 @@ pub mod pool;
 pub mod registration;
 pub mod requests;
 pub mod setup;
+pub mod status;
 
+mod members;
 mod replay;
 mod security;
 

@@ -208,6 +208,18 @@ impl Node {
         &self.setup
     }
 
+    /// The facts.
+    #[must_use]
+    pub const fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// The classes.
+    #[must_use]
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
     /// Replaces the facts.
     pub fn set_facts(&mut self, facts: Facts) {
         self.facts = facts;
@@ -277,15 +289,7 @@ impl Node {
             self.counters.unknown_agent += 1;
             return;
         };
-        let host = HostView {
-            setup: &self.setup,
-            identity: &self.identity,
-            facts: self.facts.view(),
-            classes: &self.classes,
-            counters: &self.counters,
-            broker: &scratch.broker,
-            unix: at.unix,
-        };
+        let host = self.view(&scratch.broker, at);
         let reply = agent.handle(&agent_request(request), &host);
         if let AgentReply::Later { action, work } = reply {
             self.jobs.push(Job::new(Arc::clone(request), &action, work));
@@ -296,6 +300,20 @@ impl Node {
             self.reply(request, at, scratch);
         } else {
             self.counters.unanswered += 1;
+        }
+    }
+
+    /// The node as its agents see it.
+    fn view<'v>(&'v self, broker: &'v str, at: Moment) -> HostView<'v> {
+        HostView {
+            setup: &self.setup,
+            identity: &self.identity,
+            facts: self.facts.view(),
+            classes: &self.classes,
+            counters: &self.counters,
+            broker,
+            connection: &self.client,
+            unix: at.unix,
         }
     }
 

@@ -12,6 +12,7 @@ use muster_protocol::version::ProtocolVersion;
 use serde_json::Value;
 
 use crate::agent::{Agent, Audit, Authorise, CallId, HostView, Verdict};
+use crate::data::DataSet;
 use crate::gate::Gate;
 
 /// The longest time to live that is honoured, in seconds, unless configured otherwise: a request must not stay good
@@ -51,12 +52,13 @@ impl AgentSet {
         Self::default()
     }
 
-    /// The agents every node has: `discovery` and `rpcutil`.
+    /// The agents every node has: `choria_util`, `discovery` and `rpcutil`.
     #[must_use]
     pub fn builtin() -> Self {
         let mut set = Self::new();
         set.insert(Arc::new(crate::agents::Discovery::new()));
         set.insert(Arc::new(crate::agents::rpcutil()));
+        set.insert(Arc::new(crate::agents::choria_util()));
         set
     }
 
@@ -118,7 +120,41 @@ pub struct NodeOptions {
     pub cpus: u32,
     /// Unix second they started in.
     pub start_unix: i64,
+    /// What they can be asked of themselves by name.
+    pub data: DataSet,
+    /// What they tell of their process and its network.
+    pub about: About,
+    /// The lines of the configuration as they stand, for agents that read keys of their own. Secrets are among them.
+    pub raw_options: RawOptions,
 }
+
+/// The lines of a configuration as they stand, by key; of two with one key the later one.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RawOptions(pub BTreeMap<String, String>);
+
+/// Leaves the values out: some are passwords.
+impl fmt::Debug for RawOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// What nodes tell of their process and its network.
+#[derive(Debug, Clone, Default)]
+pub struct About {
+    /// The search path of programs.
+    pub path: String,
+    /// The domain of SRV look-ups.
+    pub srv_domain: String,
+    /// Whether brokers are looked up.
+    pub using_srv: bool,
+    /// Whether requests must be signed.
+    pub secure_protocol: bool,
+    /// Reads the CPU time used so far, where the nodes are their process.
+    pub cpu_times: Option<fn() -> CpuTimes>,
+}
+
+pub use muster_reactor::process::CpuTimes;
 
 impl NodeOptions {
     /// Nodes in the collective `mcollective` with the builtin agents that let every caller the gate admits call.
@@ -140,7 +176,18 @@ impl NodeOptions {
             pid: 0,
             cpus: 1,
             start_unix: 0,
+            data: DataSet::builtin(),
+            about: About::default(),
+            raw_options: RawOptions::default(),
         }
+    }
+}
+
+impl NodeOptions {
+    /// A line of the configuration, for an agent that reads keys of its own.
+    #[must_use]
+    pub fn option(&self, key: &str) -> Option<&str> {
+        self.raw_options.0.get(key).map(String::as_str)
     }
 }
 

@@ -10,14 +10,18 @@ use std::time::Duration;
 use muster_client::Moment;
 use muster_client::nats::State;
 use muster_protocol::lifecycle::{EventForm, LifecycleEvent, LifecycleKind};
+use muster_protocol::registration::{Packed, Registration};
 use muster_protocol::request::Request;
 use muster_protocol::secure_request::SecureRequest;
-use muster_protocol::security::{RequestSecurity, SignedRequest, Signer, TrustPolicy, Verifier};
+use muster_protocol::security::{
+    RequestSecurity, SignedRequest, Signer, TrustPolicy, Verifier, certificate_expiry,
+};
 use muster_protocol::transport::Transport;
 use muster_server::lifecycle::LifecycleOptions;
 use muster_server::registration::{RegistrationOptions, RegistrationSource};
 use muster_server::requests::{RequestSigner, SignX509, Unsigned};
-use muster_server::{Announcements, NodeOptions};
+use muster_server::status::{NodeStatus, inventory};
+use muster_server::{Announcements, Counters, NodeOptions};
 
 use support::{Connected, Published, UNIX, exchange, options, read, recorded, setup};
 
@@ -202,6 +206,33 @@ fn a_registration_is_the_recorded_one_but_for_id_time_and_signature() {
         assert_eq!(node.node.counters().registrations, 1);
     }
     assert_eq!(recorded_registrations().len(), 2);
+}
+
+#[test]
+fn the_inventory_is_the_recorded_one_but_for_the_agents() {
+    let recorded = recorded_registrations().remove(0);
+    let (_, theirs) = open(recorded.as_bytes());
+    let node = node(announcements(signer(), None));
+    let mut counters = Counters::default();
+    counters.events = 1;
+    let certificate = read("pki/node2.example.net.pem");
+    let status = NodeStatus {
+        identity: NODE,
+        uptime: 2,
+        connected_server: Some("nats://localhost:24222"),
+        last_message: 0,
+        counters: &counters,
+        certificate_expires: certificate_expiry(&certificate).ok(),
+        token_expires: None,
+    };
+    let node = &node.node;
+    let content = inventory(node.setup(), node.facts(), node.classes(), &status);
+    let ours = Registration::Inventory(Packed::Plain(content.into_bytes())).encode();
+    let behind_agents = |text: &str| text[text.find(r#""classes":"#).unwrap()..].to_owned();
+    assert_eq!(behind_agents(&ours), behind_agents(&theirs.message));
+    assert!(ours.starts_with(
+        r#"{"protocol":"choria:registration:inventorycontent:1","content":{"agents":[{"license":"Apache-2.0","author":"#
+    ));
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn agents_come_and_go_on_a_standing_connection() {
     let barrier = Arc::new(Barrier::new(1));
     let mut node = Connected::new(&setup(options()), "node1.example.net");
     node.node.set_setup(setup(with_slow(&barrier)));
-    assert_eq!(node.taken(), ["SUB mcollective.broadcast.agent.slow 4"]);
+    assert_eq!(node.taken(), ["SUB mcollective.broadcast.agent.slow 5"]);
     let mut bare = options();
     bare.agents = AgentSet::new();
     bare.collectives = vec!["eu".to_owned()];
@@ -155,7 +155,8 @@ fn agents_come_and_go_on_a_standing_connection() {
             "UNSUB 2",
             "UNSUB 3",
             "UNSUB 4",
-            "SUB eu.node.node1.example.net 5"
+            "UNSUB 5",
+            "SUB eu.node.node1.example.net 6"
         ]
     );
 }

@@ -60,9 +60,11 @@ fn a_node_subscribes_once_a_collective_and_agent() {
     assert_eq!(
         node.subjects(),
         [
+            "eu.broadcast.agent.choria_util",
             "eu.broadcast.agent.discovery",
             "eu.broadcast.agent.rpcutil",
             "eu.node.node1.example.net",
+            "mcollective.broadcast.agent.choria_util",
             "mcollective.broadcast.agent.discovery",
             "mcollective.broadcast.agent.rpcutil",
             "mcollective.node.node1.example.net",

@@ -66,13 +66,11 @@ impl Agent for Named {
 
 fn recorded_setup() -> Arc<NodeSetup> {
     let mut options = options_with(Arc::new(VerifyShared::new(security())));
-    for name in ["choria_util", "scout"] {
-        let metadata = Metadata {
-            name: name.to_owned(),
-            ..Metadata::default()
-        };
-        options.agents.insert(Arc::new(Named(metadata)));
-    }
+    let metadata = Metadata {
+        name: "scout".to_owned(),
+        ..Metadata::default()
+    };
+    options.agents.insert(Arc::new(Named(metadata)));
     options
         .config_items
         .insert("collectives".to_owned(), serde_json::json!(["mcollective"]));

@@ -353,6 +353,11 @@ impl ClientCore {
         self.subscriptions.len()
     }
 
+    /// The settings of the connection.
+    pub fn config(&self) -> &ClientConfig {
+        &self.config
+    }
+
     /// The connection's name.
     pub fn name(&self) -> &str {
         self.name.as_deref().unwrap_or(&self.config.name)

@@ -15,6 +15,7 @@
 mod cache;
 mod caller;
 mod error;
+mod expiry;
 mod key;
 mod names;
 mod policy;
@@ -26,6 +27,7 @@ mod verifier;
 
 pub use caller::certname_of_caller_id;
 pub use error::{SecurityError, TokenHolder, VerifyError};
+pub use expiry::certificate_expiry;
 pub use names::CertNames;
 pub use policy::{DEFAULT_ALLOW, DEFAULT_PRIVILEGED, TrustPolicy};
 pub use revocation::Revocation;

@@ -13,17 +13,15 @@
 //! | `ping` | | `pong`, unix seconds |
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use muster_protocol::ddl::Ddl;
+use muster_protocol::ddl::{Ddl, Metadata};
 use muster_protocol::rpc::StatusCode;
+use tracing::debug;
 
-use super::members::Members;
 use crate::agent::{HostView, Rpc, RpcAgent, RpcAnswer, RpcCall, RpcOutcome};
-
-/// What `get_data` can be asked for.
-const DATA_SOURCES: [&str; 1] = ["choria"];
-/// Stands where a server of today names its build.
-const UNKNOWN: &str = "unknown";
+use crate::members::Members;
+use crate::setup::CpuTimes;
 
 /// The actions of the agent.
 #[derive(Debug)]
@@ -50,7 +48,7 @@ impl RpcAgent for Rpcutil {
             "collective_info" => collective_info(host),
             "daemon_stats" => daemon_stats(host),
             "get_config_item" => get_config_item(call.text("item"), host),
-            "get_data" => get_data(call.text("source"), host),
+            "get_data" => get_data(call.text("source"), call.text("query"), host),
             "get_fact" => get_fact(call.text("fact"), host),
             "get_facts" => get_facts(call.text("facts"), host),
             "inventory" => inventory(host),
@@ -68,25 +66,8 @@ impl RpcAgent for Rpcutil {
 fn agent_inventory(host: &HostView<'_>) -> RpcOutcome {
     let agents = host.setup.options().agents.iter().map(|agent| {
         let metadata = agent.metadata();
-        let members = Members::new()
-            .text("agent", &metadata.name)
-            .text("license", &metadata.license)
-            .text("author", &metadata.author)
-            .count("timeout", metadata.timeout.into())
-            .text("name", &metadata.name)
-            .text("version", &metadata.version)
-            .text("url", &metadata.url)
-            .text("description", &metadata.description);
-        let members = match &*metadata.provider {
-            "" => members,
-            provider => members.text("provider", provider),
-        };
-        let members = if metadata.service {
-            members.boolean("service", true)
-        } else {
-            members
-        };
-        members.finish()
+        let members = Members::new().text("agent", &metadata.name);
+        write_metadata(members, metadata).finish()
     });
     let agents = agents.collect::<Vec<_>>().join(",");
     RpcOutcome::ok(
@@ -94,6 +75,27 @@ fn agent_inventory(host: &HostView<'_>) -> RpcOutcome {
             .raw("agents", &format!("[{agents}]"))
             .finish(),
     )
+}
+
+/// An agent's metadata, with the members of the servers of today.
+pub(crate) fn write_metadata(members: Members, metadata: &Metadata) -> Members {
+    let members = members
+        .text("license", &metadata.license)
+        .text("author", &metadata.author)
+        .count("timeout", metadata.timeout.into())
+        .text("name", &metadata.name)
+        .text("version", &metadata.version)
+        .text("url", &metadata.url)
+        .text("description", &metadata.description);
+    let members = match &*metadata.provider {
+        "" => members,
+        provider => members.text("provider", provider),
+    };
+    if metadata.service {
+        members.boolean("service", true)
+    } else {
+        members
+    }
 }
 
 fn collective_info(host: &HostView<'_>) -> RpcOutcome {
@@ -118,13 +120,24 @@ fn daemon_stats(host: &HostView<'_>) -> RpcOutcome {
         .integer("starttime", options.start_unix)
         .count("ttlexpired", counters.ttl_expired)
         .count("events", counters.events)
-        // The servers of today give noughts here.
-        .raw("times", r#"{"cstime":0,"cutime":0,"stime":0,"utime":0}"#)
+        .raw("times", &times(options.about.cpu_times))
         .count("total", counters.total)
         .count("unvalidated", counters.unvalidated)
         .count("validated", counters.validated)
         .text("version", &options.version);
     RpcOutcome::ok(data.finish())
+}
+
+/// CPU time in seconds. The servers of today give noughts here.
+fn times(read: Option<fn() -> CpuTimes>) -> String {
+    let times = read.map(|read| read()).unwrap_or_default();
+    let seconds = |time: Duration| time.as_secs_f64().to_string();
+    Members::new()
+        .raw("cstime", &seconds(times.children_system))
+        .raw("cutime", &seconds(times.children_user))
+        .raw("stime", &seconds(times.system))
+        .raw("utime", &seconds(times.user))
+        .finish()
 }
 
 fn get_config_item(item: &str, host: &HostView<'_>) -> RpcOutcome {
@@ -142,46 +155,18 @@ fn get_config_item(item: &str, host: &HostView<'_>) -> RpcOutcome {
     }
 }
 
-fn get_data(source: &str, host: &HostView<'_>) -> RpcOutcome {
-    match source {
-        "choria" => RpcOutcome::ok(choria_data(host)),
-        _ => RpcOutcome::failed(StatusCode::Aborted, format!("Unknown data source {source}")),
+fn get_data(source: &str, query: &str, host: &HostView<'_>) -> RpcOutcome {
+    let Some(plugin) = host.setup.options().data.find(source) else {
+        return RpcOutcome::failed(StatusCode::Aborted, format!("Unknown data source {source}"));
+    };
+    let query = Some(query).filter(|query| !query.is_empty());
+    match plugin.query(query, host) {
+        Ok(data) => RpcOutcome::ok(data),
+        Err(error) => {
+            debug!(identity = host.identity, source, %error, "no data");
+            RpcOutcome::ok("{}")
+        }
     }
-}
-
-/// The data source `choria`, with every key of the servers of today.
-fn choria_data(host: &HostView<'_>) -> String {
-    let (options, counters) = (host.setup.options(), host.counters);
-    let agents = host.setup.agent_names();
-    let unix = i64::try_from(host.unix.as_secs()).unwrap_or(i64::MAX);
-    Members::new()
-        .texts("agents", agents)
-        .count("agents_count", agents.len() as u64)
-        .text("built", UNKNOWN)
-        .texts("classes", host.classes)
-        .count("classes_count", host.classes.len() as u64)
-        .text("commit", UNKNOWN)
-        .text("configfile", &options.config_file)
-        .text("connected_broker", host.broker)
-        .count("cpus", options.cpus.into())
-        .count("events", counters.events)
-        .count("filtered", counters.filtered)
-        .text("go_version", "none")
-        .integer("goroutines", 0)
-        .text("license", env!("CARGO_PKG_LICENSE"))
-        .raw("machines", "[]")
-        .integer("machines_count", 0)
-        .count("passed", counters.passed)
-        .count("pid", options.pid.into())
-        .boolean("provisioning", false)
-        .count("replies", counters.replies)
-        .count("total", counters.total)
-        .count("ttlexpired", counters.ttl_expired)
-        .count("unvalidated", counters.unvalidated)
-        .integer("uptime", unix.saturating_sub(options.start_unix).max(0))
-        .count("validated", counters.validated)
-        .text("version", &options.version)
-        .finish()
 }
 
 fn get_fact(fact: &str, host: &HostView<'_>) -> RpcOutcome {
@@ -213,7 +198,7 @@ fn inventory(host: &HostView<'_>) -> RpcOutcome {
         .texts("agents", host.setup.agent_names())
         .texts("classes", host.classes)
         .texts("collectives", &options.collectives)
-        .texts("data_plugins", &DATA_SOURCES)
+        .texts("data_plugins", &options.data.names())
         .raw("facts", host.facts.json())
         .raw("machines", "[]")
         .text("main_collective", &options.main_collective)

@@ -7,37 +7,37 @@ use muster_protocol::json::{write_integer, write_string};
 
 /// An object under construction.
 #[derive(Debug)]
-pub(super) struct Members {
+pub(crate) struct Members {
     out: Vec<u8>,
 }
 
 impl Members {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { out: vec![b'{'] }
     }
 
-    pub(super) fn text(mut self, key: &str, value: &str) -> Self {
+    pub(crate) fn text(mut self, key: &str, value: &str) -> Self {
         self.key(key);
         write_string(&mut self.out, value);
         self
     }
 
-    pub(super) fn integer(mut self, key: &str, value: i64) -> Self {
+    pub(crate) fn integer(mut self, key: &str, value: i64) -> Self {
         self.key(key);
         write_integer(&mut self.out, value);
         self
     }
 
     /// A counter; one beyond 2^63 stays there.
-    pub(super) fn count(self, key: &str, value: u64) -> Self {
+    pub(crate) fn count(self, key: &str, value: u64) -> Self {
         self.integer(key, i64::try_from(value).unwrap_or(i64::MAX))
     }
 
-    pub(super) fn boolean(self, key: &str, value: bool) -> Self {
+    pub(crate) fn boolean(self, key: &str, value: bool) -> Self {
         self.raw(key, if value { "true" } else { "false" })
     }
 
-    pub(super) fn texts<S: AsRef<str>>(mut self, key: &str, values: &[S]) -> Self {
+    pub(crate) fn texts<S: AsRef<str>>(mut self, key: &str, values: &[S]) -> Self {
         self.key(key);
         self.out.push(b'[');
         for (index, value) in values.iter().enumerate() {
@@ -51,13 +51,13 @@ impl Members {
     }
 
     /// A member whose value is JSON text already.
-    pub(super) fn raw(mut self, key: &str, json: &str) -> Self {
+    pub(crate) fn raw(mut self, key: &str, json: &str) -> Self {
         self.key(key);
         self.out.extend_from_slice(json.as_bytes());
         self
     }
 
-    pub(super) fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.out.push(b'}');
         String::from_utf8(self.out).expect("only strings and ascii were written")
     }
