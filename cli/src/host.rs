@@ -27,14 +27,17 @@ pub(crate) fn user() -> User {
     }
 }
 
+/// The host's name as the kernel has it.
+pub(crate) fn kernel_name() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
 /// The host's name: fully qualified where its own table of hosts knows more than the kernel.
 pub(crate) fn hostname() -> Option<String> {
-    let name = fs::read_to_string("/proc/sys/kernel/hostname")
-        .ok()?
-        .trim()
-        .to_owned();
-    if name.is_empty() || name.contains('.') {
-        return Some(name).filter(|name| !name.is_empty());
+    let name = kernel_name()?;
+    if name.contains('.') {
+        return Some(name);
     }
     let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
     Some(qualified(&hosts, &name).unwrap_or(name))

@@ -3,8 +3,14 @@
 //! Every problem is reported, with file and line. What is not supported yet is a problem where going on would be less
 //! safe than the file asks for, and a warning otherwise. No file but the settings is looked at here.
 
-use std::collections::BTreeMap;
+mod announce;
+mod identity;
+pub mod keys;
+mod other;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use muster_client::nats::ServerAddr;
 use muster_client::provider::{
@@ -15,12 +21,24 @@ use muster_protocol::security::{DEFAULT_ALLOW, DEFAULT_PRIVILEGED};
 use muster_settings::{Reader, Settings, SettingsErrors};
 use serde_json::Value;
 
-use crate::setup::{Authorisation, TTL_MAX_DEFAULT, is_subject_part};
+use crate::setup::{Authorisation, RawOptions, TTL_MAX_DEFAULT, is_subject_part};
+
+pub use self::announce::{AnnounceConfig, RegistrationConfig, SourceConfig, SourceKind};
+pub use self::identity::derive_identity;
 
 /// Where the fleet's configuration management leaves the classes.
 const CLASSES_FILE: &str = "/opt/puppetlabs/puppet/cache/state/classes.txt";
 /// The broker of a fleet that configures none.
 const SERVER_DEFAULT: &str = "puppet:4222";
+/// The longest a connection attempt may be allowed to take.
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(120);
+/// Environment variables that go before the files; whoever reads settings hands those that are set to
+/// [`NodeFlags::environment`].
+pub const ENVIRONMENT: [&str; 3] = [
+    "CHORIA_SRV_DOMAIN",
+    "MCOLLECTIVE_NATS_PASSWORD",
+    "MCOLLECTIVE_NATS_USERNAME",
+];
 /// Values of keys with one of these words in them are told to nobody.
 const SECRET_WORDS: [&str; 7] = [
     "pass",
@@ -41,8 +59,10 @@ pub struct NodeFlags {
     pub insecure: bool,
     /// Whether the process runs as root.
     pub is_root: bool,
-    /// The host's name, the identity where none is configured.
+    /// The host's name, the identity where none is configured; see [`derive_identity`].
     pub hostname: Option<String>,
+    /// Those of the variables of [`ENVIRONMENT`] that are set.
+    pub environment: BTreeMap<String, String>,
     /// The configuration file's name, as told to callers.
     pub config_file: String,
 }
@@ -83,6 +103,10 @@ pub struct NodeConfig {
     pub main_collective: String,
     /// The brokers.
     pub servers: Vec<ServerAddr>,
+    /// Where brokers are looked up, where none is configured.
+    pub srv: Option<SrvConfig>,
+    /// How long a connection attempt may take.
+    pub connect_timeout: Duration,
     /// User and password for the broker.
     pub credentials: Option<(String, String)>,
     /// Whether the connection is encrypted.
@@ -107,12 +131,27 @@ pub struct NodeConfig {
     pub log_target: LogTarget,
     /// The longest time to live that is honoured, in seconds.
     pub ttl_max: i64,
+    /// What it tells without being asked.
+    pub announce: AnnounceConfig,
+    /// How long it may take to end: calls under way are waited for that long.
+    pub soft_shutdown: Duration,
+    /// Agents that are switched off.
+    pub inactive_agents: BTreeSet<String>,
+    /// The lines of the files as they stand, for agents that read keys of their own.
+    pub raw_options: RawOptions,
     /// The configuration file's name.
     pub config_file: String,
     /// What callers may ask of the configuration, secrets left out.
     pub config_items: BTreeMap<String, Value>,
     /// What the user should know, one sentence each.
     pub warnings: Vec<String>,
+}
+
+/// How brokers are looked up in the domain name system.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SrvConfig {
+    /// The domain; where there is none, that of the fact `networking.domain`.
+    pub domain: Option<String>,
 }
 
 impl NodeConfig {
@@ -122,16 +161,24 @@ impl NodeConfig {
     /// Every problem, with its place.
     pub fn from_settings(settings: &Settings, flags: &NodeFlags) -> Result<Self, SettingsErrors> {
         let mut reader = settings.reader();
-        let mut warnings = Vec::new();
-        let identity = read_identity(&mut reader, flags);
-        let provider = ProviderKind::read(&mut reader);
+        let config = Self::read(&mut reader, flags);
+        reader.finish()?;
+        Ok(config)
+    }
+
+    /// The part of a configuration that is good; the reader has the problems.
+    fn read(reader: &mut Reader<'_>, flags: &NodeFlags) -> Self {
+        let settings = reader.settings();
+        let mut warnings = other::pass_over(reader);
+        let identity = read_identity(reader, flags);
+        let provider = ProviderKind::read(reader);
         let (collectives, main_collective) =
-            read_collectives(&mut reader, provider.default_collective());
-        let servers = read_servers(&mut reader, &mut warnings);
-        let credentials = read_credentials(&mut reader);
-        let security = read_security(&mut reader, flags, provider, &identity, &mut warnings);
-        let authorise = read_authorisation(&mut reader, &mut warnings);
-        let (log_level, log_target) = read_log(&mut reader);
+            read_collectives(reader, provider.default_collective());
+        let (servers, srv) = read_servers(reader, flags);
+        let credentials = read_credentials(reader, flags);
+        let security = read_security(reader, flags, provider, &identity, &mut warnings);
+        let authorise = read_authorisation(reader, &mut warnings);
+        let (log_level, log_target) = read_log(reader);
         let ttl: i64 = reader.whole("ttl", 60, TTL_MIN..=TTL_MAX_DEFAULT);
         let mut config = Self {
             allow: reader.list("plugin.choria.security.certname_whitelist", &DEFAULT_ALLOW),
@@ -141,11 +188,21 @@ impl NodeConfig {
             ),
             facts_files: reader.path_list("plugin.yaml"),
             classes_file: reader.path("classesfile", CLASSES_FILE),
+            announce: announce::read(reader, &collectives, &main_collective),
+            servers,
+            srv,
+            connect_timeout: reader.duration_in(
+                "plugin.choria.network.connect_timeout",
+                Duration::from_secs(2),
+                Duration::from_millis(1)..=CONNECT_TIMEOUT_MAX,
+            ),
+            soft_shutdown: announce::seconds(reader, "soft_shutdown_timeout", 2),
+            inactive_agents: read_inactive(reader),
+            raw_options: raw_options(settings),
+            credentials,
             identity,
             collectives,
             main_collective,
-            servers,
-            credentials,
             tls: !flags.disable_tls,
             insecure: flags.insecure,
             security,
@@ -157,14 +214,13 @@ impl NodeConfig {
             config_items: BTreeMap::new(),
             warnings,
         };
-        reader.finish()?;
         if config.insecure {
             let warning =
                 "requests are not checked: anybody who reaches the broker commands this node";
             config.warnings.push(warning.to_owned());
         }
         config.config_items = config_items(&config, settings, ttl);
-        Ok(config)
+        config
     }
 }
 
@@ -205,17 +261,19 @@ fn read_collectives(reader: &mut Reader<'_>, default: &str) -> (Vec<String>, Str
     (collectives, main)
 }
 
-fn read_servers(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Vec<ServerAddr> {
+/// The brokers, or the default and where else to look for them.
+fn read_servers(
+    reader: &mut Reader<'_>,
+    flags: &NodeFlags,
+) -> (Vec<ServerAddr>, Option<SrvConfig>) {
     const KEY: &str = "plugin.choria.middleware_hosts";
     let use_srv = reader.bool("plugin.choria.use_srv", true);
+    let domain = reader.opt_string("plugin.choria.srv_domain");
+    let domain = flags.variable("CHORIA_SRV_DOMAIN").or(domain);
     let hosts = reader.list(KEY, &[]);
-    if hosts.is_empty() && use_srv {
-        warnings.push(format!(
-            "plugin.choria.use_srv is not supported; {SERVER_DEFAULT} is used"
-        ));
-    }
     if hosts.is_empty() {
-        return vec![ServerAddr::parse(SERVER_DEFAULT).expect("a test reads the default")];
+        let default = ServerAddr::parse(SERVER_DEFAULT).expect("a test reads the default");
+        return (vec![default], use_srv.then_some(SrvConfig { domain }));
     }
     let mut servers = Vec::new();
     for host in &hosts {
@@ -224,12 +282,18 @@ fn read_servers(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Vec<Serv
             Err(error) => reader.problem(KEY, format!("is no list of brokers: {error}")),
         }
     }
-    servers
+    (servers, None)
 }
 
-fn read_credentials(reader: &mut Reader<'_>) -> Option<(String, String)> {
+fn read_credentials(reader: &mut Reader<'_>, flags: &NodeFlags) -> Option<(String, String)> {
+    const FILE: &str = "plugin.nats.credentials";
+    if reader.opt_string(FILE).is_some() {
+        reader.problem(FILE, "is not supported; use plugin.nats.user and .pass");
+    }
     let user = reader.opt_string("plugin.nats.user");
     let pass = reader.opt_string("plugin.nats.pass");
+    let user = flags.variable("MCOLLECTIVE_NATS_USERNAME").or(user);
+    let pass = flags.variable("MCOLLECTIVE_NATS_PASSWORD").or(pass);
     match (user, pass) {
         (Some(user), pass) => Some((user, pass.unwrap_or_default())),
         (None, Some(_)) => {
@@ -271,6 +335,12 @@ fn read_security(
 }
 
 fn read_authorisation(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Authorisation {
+    const PROVIDER: &str = "rpcauthprovider";
+    let provider = reader.string(PROVIDER, "action_policy");
+    // The fleet's files may write it with a capital.
+    if !provider.eq_ignore_ascii_case("action_policy") {
+        reader.problem(PROVIDER, "is not supported, only action_policy is");
+    }
     if !reader.bool("rpcauthorization", true) {
         return Authorisation::AllowAll;
     }
@@ -292,6 +362,24 @@ fn read_log(reader: &mut Reader<'_>) -> (&'static str, LogTarget) {
         _ => LogTarget::File(reader.path("logfile", "")),
     };
     (level, target)
+}
+
+/// Agents with `plugin.<agent>.activate_agent` off.
+fn read_inactive(reader: &mut Reader<'_>) -> BTreeSet<String> {
+    let settings = reader.settings();
+    let keys = settings.entries().iter().filter_map(|entry| {
+        let agent = entry.key().strip_prefix("plugin.")?;
+        Some((entry.key(), agent.strip_suffix(".activate_agent")?))
+    });
+    keys.filter(|(key, _)| !reader.bool(key, true))
+        .map(|(_, agent)| agent.to_owned())
+        .collect()
+}
+
+fn raw_options(settings: &Settings) -> RawOptions {
+    let lines = settings.entries().iter();
+    let lines = lines.map(|entry| (entry.key().to_owned(), entry.value().to_owned()));
+    RawOptions(lines.collect())
 }
 
 /// The lines of the files as they stand, and the settings a node goes by with their types.
@@ -339,6 +427,13 @@ fn config_items(config: &NodeConfig, settings: &Settings, ttl: i64) -> BTreeMap<
     ];
     items.extend(typed.map(|(key, value)| (key.to_owned(), value)));
     items
+}
+
+impl NodeFlags {
+    fn variable(&self, name: &str) -> Option<String> {
+        let value = self.environment.get(name);
+        value.filter(|value| !value.is_empty()).cloned()
+    }
 }
 
 /// Leaves the credentials out.
@@ -451,7 +546,7 @@ ttl = 5
         assert_eq!(config.identity, "host1");
         assert_eq!(config.authorise, Authorisation::DenyAll);
         assert_eq!(config.servers[0].to_string(), "puppet:4222");
-        assert_eq!(config.warnings.len(), 3, "{:?}", config.warnings);
+        assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
         let flags = NodeFlags {
             insecure: false,
             ..flags

@@ -13,24 +13,25 @@ use std::time::{Duration, SystemTime};
 use muster_client::Moment;
 use muster_client::driver::{Driver, DriverOptions, Endpoint};
 use muster_client::nats::{ClientConfig, ClientCore, ProtocolError, TlsMode};
-use muster_client::provider::Provider;
-use muster_protocol::security::{RequestSecurity, SecurityError, Signer};
+use muster_protocol::security::{RequestSecurity, SecurityError};
 use muster_reactor::clock::{Clock, random_seed, unix_now};
 use muster_reactor::process::cores;
 use muster_reactor::rustls::ClientConfig as TlsConfig;
 use muster_reactor::tls::TlsConfigError;
 use muster_reactor::wake::Wake;
+use muster_settings::Settings;
 use tracing::{info, warn};
 
 use crate::agent::Agent;
 use crate::classes::parse_classes;
-use crate::config::NodeConfig;
-use crate::embed::{FactsSource, Program, Publisher, PublisherKey};
+use crate::config::{NodeConfig, derive_identity};
+use crate::embed::{FactsSource, Program, Publisher};
 use crate::endpoint::NodeEndpoint;
 use crate::facts::{Facts, FactsFormat};
 use crate::gate::VerifyEach;
 use crate::node::{Node, NodeScratch};
 use crate::pool::WorkerPool;
+use crate::requests::RequestSigner;
 use crate::security::{Loaded, NodeTokenError};
 use crate::setup::{NodeOptions, NodeSetup, SetupError};
 
@@ -136,12 +137,13 @@ fn run(config: &NodeConfig, mut program: Program, stop: &Stop) -> Result<(), Run
         requests,
         reply_signer,
         nonce_signer,
+        own_requests,
         tls,
     } = Loaded::new(config, unix_now().as_secs(), read)?;
     let mut options = node_options(config, requests);
     options.reply_signer = reply_signer;
     program.equip(&mut options);
-    let mut publisher = publisher(config, &program, stop)?;
+    let mut publisher = publisher(config, &program, own_requests.as_ref(), stop)?;
     let setup = Arc::new(NodeSetup::new(options)?);
     let mut sources = Sources::new(config, program.facts.take());
     let (facts, classes) = (sources.first_facts(clock.now()), sources.read_classes());
@@ -188,22 +190,16 @@ fn run(config: &NodeConfig, mut program: Program, stop: &Stop) -> Result<(), Run
 fn publisher(
     config: &NodeConfig,
     program: &Program,
+    signer: Option<&Arc<dyn RequestSigner>>,
     stop: &Stop,
 ) -> Result<Option<Publisher>, RunError> {
     let Some(outbox) = program.outbox.clone() else {
         return Ok(None);
     };
-    let key = match &config.security {
-        _ if config.insecure => PublisherKey::Unsigned,
-        Provider::X509(files) if !files.key.as_os_str().is_empty() => {
-            let signer = Signer::from_pem(&read(&files.certificate)?, &read(&files.key)?)?;
-            PublisherKey::Signer(Box::new(signer))
-        }
-        Provider::X509(_) | Provider::Token(_) => return Err(RunError::NoKey),
-    };
+    let signer = Arc::clone(signer.ok_or(RunError::NoKey)?);
     let collective = &config.main_collective;
     let wake = stop.wake.clone();
-    Ok(Some(Publisher::new(outbox, key, collective, wake)))
+    Ok(Some(Publisher::new(outbox, signer, collective, wake)))
 }
 
 fn random_bytes() -> [u8; 16] {
@@ -256,6 +252,43 @@ fn broker_config(config: &NodeConfig) -> ClientConfig {
 
 fn read(path: &Path) -> Result<String, RunError> {
     fs::read_to_string(path).map_err(|error| RunError::File(path.to_owned(), error))
+}
+
+/// The identity of this host's node where none is configured; see
+/// [`derive_identity`](crate::config::derive_identity). Reads the files with facts where it comes to that.
+#[must_use]
+pub fn host_identity(
+    settings: &Settings,
+    kernel: Option<&str>,
+    full: Option<&str>,
+) -> Option<String> {
+    derive_identity(kernel, full, || {
+        let mut reader = settings.reader();
+        let files = reader.path_list("plugin.yaml");
+        // Whoever reads the whole configuration reports its problems.
+        let _ = reader.finish();
+        read_facts_files(&files)
+    })
+}
+
+/// The facts of these files. A file that cannot be used is left out, and said so.
+fn read_facts_files(paths: &[PathBuf]) -> Facts {
+    let mut files = Vec::new();
+    for path in paths {
+        match fs::read_to_string(path) {
+            Ok(text) => files.push((path.display(), text)),
+            Err(error) => warn!(path = %path.display(), %error, "facts cannot be read"),
+        }
+    }
+    let (facts, errors) = Facts::merge(
+        files
+            .iter()
+            .map(|(path, text)| (FactsFormat::of_file_name(&path.to_string()), text.as_str())),
+    );
+    for (index, error) in errors {
+        warn!(path = %files[index].0, %error, "a file with facts is left out");
+    }
+    facts
 }
 
 /// The node and the files it speaks of.
@@ -378,22 +411,7 @@ impl Sources {
     /// Looks before it reads: a file that changes in between is read once more, not missed.
     fn read_facts(&mut self) -> Facts {
         self.facts_looks = looks(&self.facts_files);
-        let mut files = Vec::new();
-        for path in &self.facts_files {
-            match fs::read_to_string(path) {
-                Ok(text) => files.push((path.display(), text)),
-                Err(error) => warn!(path = %path.display(), %error, "facts cannot be read"),
-            }
-        }
-        let (facts, errors) = Facts::merge(
-            files
-                .iter()
-                .map(|(path, text)| (FactsFormat::of_file_name(&path.to_string()), text.as_str())),
-        );
-        for (index, error) in errors {
-            warn!(path = %files[index].0, %error, "a file with facts is left out");
-        }
-        facts
+        read_facts_files(&self.facts_files)
     }
 
     fn read_classes(&mut self) -> Arc<[String]> {

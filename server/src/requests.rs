@@ -3,18 +3,23 @@
 //! They look like any caller's, name the node as their caller, want no reply and mean every node.
 //! How they are signed follows the node's security; a node without a key sends registrations that say so.
 
-use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use muster_protocol::Scratch;
 use muster_protocol::base64;
+use muster_protocol::caller::choria_caller;
 use muster_protocol::filter::Filter;
-use muster_protocol::request::{Request, RequestError, encode_request_transport};
+use muster_protocol::ksuid::Ksuid;
+use muster_protocol::request::{Request, RequestError, encode_signed_request};
 use muster_protocol::request_id::RequestId;
+use muster_protocol::secure_request::RequestProof;
+use muster_protocol::security::tokens::TokenSigner;
 use muster_protocol::security::{SecurityError, Signer};
 use muster_protocol::subject::NO_REPLY;
 use muster_protocol::transport::Headers;
+use muster_protocol::version::ProtocolVersion;
 
 /// Stands for signature and certificate where nothing is signed at all.
 const INSECURE: &str = "insecure";
@@ -55,6 +60,10 @@ pub trait RequestSigner: Send + Sync + fmt::Debug {
 #[derive(Debug)]
 pub struct SignX509(pub Signer);
 
+/// Signs with the key of the node's token, as version 2 of the protocol has it.
+#[derive(Debug)]
+pub struct SignToken(pub Arc<TokenSigner>);
+
 /// Signs nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unsigned {
@@ -75,63 +84,85 @@ pub enum SealError {
 
 impl RequestSigner for SignX509 {
     fn seal(&self, request: &OwnRequest<'_>) -> Result<Vec<u8>, SealError> {
-        seal_v1(request, |document| {
-            let signature = self.0.sign_base64(document.as_bytes())?;
-            Ok((signature.into(), self.0.pubcert()))
-        })
+        let id = RequestId::from_random(request.random);
+        let document = request.document(ProtocolVersion::V1, id.as_str())?;
+        let signature = self.0.sign_base64(document.as_bytes())?;
+        let proof = RequestProof::X509 {
+            signature_b64: &signature,
+            pubcert: self.0.pubcert(),
+        };
+        Ok(request.transport(&document, &proof))
+    }
+}
+
+impl RequestSigner for SignToken {
+    fn seal(&self, request: &OwnRequest<'_>) -> Result<Vec<u8>, SealError> {
+        let seconds = request.unix.as_secs();
+        self.0.check_time(seconds).map_err(SecurityError::Token)?;
+        let id = Ksuid::from_parts(seconds, request.random);
+        let document = request.document(ProtocolVersion::V2, id.as_str())?;
+        let signature = self.0.sign_base64(document.as_bytes());
+        let proof = RequestProof::Token {
+            signature_b64: &signature,
+            caller: self.0.token(),
+            signer: None,
+        };
+        Ok(request.transport(&document, &proof))
     }
 }
 
 impl RequestSigner for Unsigned {
     fn seal(&self, request: &OwnRequest<'_>) -> Result<Vec<u8>, SealError> {
-        seal_v1(request, |_| {
-            Ok(match self {
-                Self::Insecure => (INSECURE.into(), INSECURE),
-                Self::NoKey => {
-                    let signature = base64::encode_to_string(INSECURE_REGISTRATION.as_bytes());
-                    (signature.into(), INSECURE_REGISTRATION)
-                }
-            })
-        })
+        let id = RequestId::from_random(request.random);
+        let document = request.document(ProtocolVersion::V1, id.as_str())?;
+        let signature;
+        let (signature_b64, pubcert) = match self {
+            Self::Insecure => (INSECURE, INSECURE),
+            Self::NoKey => {
+                signature = base64::encode_to_string(INSECURE_REGISTRATION.as_bytes());
+                (signature.as_str(), INSECURE_REGISTRATION)
+            }
+        };
+        let proof = RequestProof::X509 {
+            signature_b64,
+            pubcert,
+        };
+        Ok(request.transport(&document, &proof))
     }
 }
 
-/// The layers of version 1 around a request; `sign` gives signature and certificate for a document.
-fn seal_v1<'s>(
-    own: &OwnRequest<'_>,
-    sign: impl FnOnce(&str) -> Result<(Cow<'s, str>, &'s str), SecurityError>,
-) -> Result<Vec<u8>, SealError> {
-    let id = RequestId::from_random(own.random);
-    let request = Request {
-        message: own.body.into(),
-        request_id: id.as_str().into(),
-        sender_id: own.identity.into(),
-        caller_id: format!("choria={}", own.identity).into(),
-        collective: own.collective.into(),
-        agent: own.agent.into(),
-        ttl: TTL,
-        time: i64::try_from(own.unix.as_secs()).unwrap_or(i64::MAX),
-        filter: Filter::default(),
-    };
-    request.validate()?;
-    let document = request.to_document();
-    let (signature, pubcert) = sign(&document)?;
-    let mut headers = Headers {
-        reply_to: Some(NO_REPLY.into()),
-        sender: Some(own.identity.into()),
-        ..Headers::default()
-    };
-    headers.push_hop(own.broker, own.identity, own.broker);
-    let mut payload = Vec::new();
-    encode_request_transport(
-        &mut payload,
-        &mut Scratch::new(),
-        &document,
-        &signature,
-        pubcert,
-        &headers,
-    );
-    Ok(payload)
+impl OwnRequest<'_> {
+    /// The request document.
+    fn document(&self, version: ProtocolVersion, id: &str) -> Result<String, RequestError> {
+        let request = Request {
+            version,
+            message: self.body.into(),
+            request_id: id.into(),
+            sender_id: self.identity.into(),
+            caller_id: choria_caller(self.identity).into(),
+            collective: self.collective.into(),
+            agent: self.agent.into(),
+            ttl: TTL,
+            time: version.wire_time(self.unix),
+            filter: Filter::default(),
+        };
+        request.validate()?;
+        Ok(request.to_document())
+    }
+
+    /// The layers around a document.
+    fn transport(&self, document: &str, proof: &RequestProof<'_>) -> Vec<u8> {
+        let mut headers = Headers {
+            reply_to: Some(NO_REPLY.into()),
+            sender: Some(self.identity.into()),
+            ..Headers::default()
+        };
+        headers.push_hop(self.broker, self.identity, self.broker);
+        let mut payload = Vec::new();
+        let scratch = &mut Scratch::new();
+        encode_signed_request(&mut payload, scratch, document, proof, &headers);
+        payload
+    }
 }
 
 impl From<RequestError> for SealError {

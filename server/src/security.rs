@@ -9,11 +9,12 @@ use std::sync::Arc;
 use muster_client::nats::NonceSigner;
 use muster_client::provider::{Provider, TokenFiles, X509Files};
 use muster_protocol::security::tokens::{Claims, TokenError, TokenSigner, TokenVerifier};
-use muster_protocol::security::{RequestSecurity, TrustPolicy, Verifier};
+use muster_protocol::security::{RequestSecurity, SecurityError, Signer, TrustPolicy, Verifier};
 use muster_reactor::rustls::ClientConfig as TlsConfig;
 
 use crate::config::NodeConfig;
 use crate::daemon::RunError;
+use crate::requests::{RequestSigner, SignToken, SignX509, Unsigned};
 
 /// A node's keys and trust, ready for use.
 pub(crate) struct Loaded {
@@ -23,6 +24,8 @@ pub(crate) struct Loaded {
     pub(crate) reply_signer: Option<Arc<TokenSigner>>,
     /// What answers the broker's nonce.
     pub(crate) nonce_signer: Option<Arc<dyn NonceSigner>>,
+    /// What signs the node's own requests; none for a node without a key.
+    pub(crate) own_requests: Option<Arc<dyn RequestSigner>>,
     /// How the connection is encrypted, where it is.
     pub(crate) tls: Option<Arc<TlsConfig>>,
 }
@@ -75,11 +78,24 @@ impl Loaded {
                 privileged: config.privileged.clone(),
             })?))
         };
+        let own_requests: Option<Arc<dyn RequestSigner>> = if config.insecure {
+            Some(Arc::new(Unsigned::Insecure))
+        } else if files.key.as_os_str().is_empty() {
+            None
+        } else {
+            match Signer::from_pem(&read(&files.certificate)?, &read(&files.key)?) {
+                Ok(signer) => Some(Arc::new(SignX509(signer))),
+                // Good for TLS, of no use for requests; only a node that makes some needs another.
+                Err(SecurityError::UnsupportedKey(_)) => None,
+                Err(error) => return Err(error.into()),
+            }
+        };
         let tls = config.tls.then(|| files.tls(read)).transpose()?;
         Ok(Self {
             requests,
             reply_signer: None,
             nonce_signer: None,
+            own_requests,
             tls,
         })
     }
@@ -105,6 +121,7 @@ impl Loaded {
         Ok(Self {
             requests,
             reply_signer: files.sign_replies.then(|| Arc::clone(&signer)),
+            own_requests: Some(Arc::new(SignToken(Arc::clone(&signer)))),
             nonce_signer: Some(signer),
             tls,
         })

@@ -201,6 +201,7 @@ fn a_registration_is_the_recorded_one_but_for_id_time_and_signature() {
             signature_b64: &secure.signature,
             pubcert_pem: &secure.pubcert,
             caller_id: &ours.caller_id,
+            signer_token: None,
         };
         security.verify(&signed, UNIX.try_into().unwrap()).unwrap();
         assert_eq!(node.node.counters().registrations, 1);

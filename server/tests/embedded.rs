@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use muster_broker::{Broker, BrokerConfig};
-use muster_client::fleet::{Aggregates, Discover, Fleet, FleetSettings, Rpc, RpcOptions, Surroundings, Target};
+use muster_client::fleet::{
+    Aggregates, Discover, Fleet, FleetSettings, Rpc, RpcOptions, Surroundings, Target,
+};
 use muster_protocol::filter::{Filter, parse_fact_filter};
 use muster_protocol::rpc::StatusCode;
 use muster_server::daemon::{Daemon, RunError};

@@ -4,6 +4,8 @@
 //! value is wrong. In the latter case the problem is kept and [`Reader::finish`] fails, so a daemon reads
 //! everything first, asks `finish`, and only then uses any of it.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -23,6 +25,7 @@ const PATH_SEPARATOR: char = ':';
 pub struct Reader<'a> {
     settings: &'a Settings,
     errors: Vec<SettingsError>,
+    asked: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Reader<'a> {
@@ -30,6 +33,34 @@ impl<'a> Reader<'a> {
         Self {
             settings,
             errors: Vec::new(),
+            asked: RefCell::default(),
+        }
+    }
+
+    /// The keys that were asked for so far, whether they are there or not. For tests of lists of keys.
+    #[must_use]
+    pub fn asked(&self) -> BTreeSet<String> {
+        self.asked.borrow().clone()
+    }
+
+    fn find(&self, key: &str) -> Option<&'a Entry> {
+        self.note(key);
+        self.settings.find(key)
+    }
+
+    fn option(&self, key: &str) -> Option<&'a str> {
+        self.find(key).map(Entry::value)
+    }
+
+    fn occurrences<'k>(&self, key: &'k str) -> impl Iterator<Item = &'a Entry> + use<'a, 'k> {
+        self.note(key);
+        self.settings.occurrences(key)
+    }
+
+    fn note(&self, key: &str) {
+        let mut asked = self.asked.borrow_mut();
+        if !asked.contains(key) {
+            asked.insert(key.to_owned());
         }
     }
 
@@ -54,13 +85,13 @@ impl<'a> Reader<'a> {
     /// Whether the key is there, with whatever value.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
-        self.settings.find(key).is_some()
+        self.find(key).is_some()
     }
 
     /// Adds a problem the caller found in the value of a key, such as a contradiction between two keys. It
     /// gets the key's file and line. `problem` reads on from the value: `is not a host name`.
     pub fn problem(&mut self, key: &str, problem: impl Into<String>) {
-        let error = problem_of(key, self.settings.find(key), problem.into());
+        let error = problem_of(key, self.find(key), problem.into());
         self.errors.push(error);
     }
 
@@ -70,7 +101,7 @@ impl<'a> Reader<'a> {
         key: &str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        let entry = self.settings.find(key)?;
+        let entry = self.find(key)?;
         match parse(entry.value()) {
             Ok(value) => Some(value),
             Err(problem) => {
@@ -152,13 +183,12 @@ impl<'a> Reader<'a> {
 
     /// A text; an empty one is a text too.
     pub fn string(&mut self, key: &str, default: &str) -> String {
-        self.settings.option(key).unwrap_or(default).to_owned()
+        self.option(key).unwrap_or(default).to_owned()
     }
 
     /// A text, none where the key is missing or empty.
     pub fn opt_string(&mut self, key: &str) -> Option<String> {
-        self.settings
-            .option(key)
+        self.option(key)
             .filter(|value| !value.is_empty())
             .map(str::to_owned)
     }
@@ -187,7 +217,7 @@ impl<'a> Reader<'a> {
 
     /// A comma list; of several lines with the key the last counts. An empty value is an empty list.
     pub fn list(&mut self, key: &str, default: &[&str]) -> Vec<String> {
-        match self.settings.option(key) {
+        match self.option(key) {
             Some(value) => split_list(value, ','),
             None => default.iter().map(|item| (*item).to_owned()).collect(),
         }
@@ -195,8 +225,7 @@ impl<'a> Reader<'a> {
 
     /// A list of texts, one a line: each line with the key adds one.
     pub fn strings(&mut self, key: &str) -> Vec<String> {
-        self.settings
-            .occurrences(key)
+        self.occurrences(key)
             .map(Entry::value)
             .filter(|value| !value.is_empty())
             .map(str::to_owned)
@@ -224,7 +253,7 @@ impl<'a> Reader<'a> {
     /// Paths separated by `:`; each line with the key adds to them.
     pub fn path_list(&mut self, key: &str) -> Vec<PathBuf> {
         let mut paths = Vec::new();
-        for entry in self.settings.occurrences(key) {
+        for entry in self.occurrences(key) {
             for item in split_list(entry.value(), PATH_SEPARATOR) {
                 match expand_home(self.settings, &item) {
                     Ok(path) => paths.push(path),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 use muster_reactor::process::use_small_pages;
-use muster_server::config::LogTarget;
-use muster_server::daemon::{Daemon, Stop};
+use muster_server::config::{ENVIRONMENT, LogTarget};
+use muster_server::daemon::{Daemon, Stop, host_identity};
 use muster_server::{NodeConfig, NodeFlags};
 
 use super::daemon::{RunWord, block_signals, wait_for_end};
@@ -48,7 +48,15 @@ pub(crate) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
         disable_tls: args.disable_tls || args.insecure,
         insecure: args.insecure,
         is_root: host::user().is_root,
-        hostname: host::hostname(),
+        hostname: host_identity(
+            &settings,
+            host::kernel_name().as_deref(),
+            host::hostname().as_deref(),
+        ),
+        environment: ENVIRONMENT
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
+            .collect(),
         config_file: args.config.to_string_lossy().into_owned(),
     };
     let config = NodeConfig::from_settings(&settings, &flags).map_err(Failure::new)?;

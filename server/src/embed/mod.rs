@@ -21,8 +21,8 @@ use crate::daemon::{Daemon, RunError, Stop};
 use crate::setup::{AgentSet, NodeOptions};
 
 pub use self::facts::{FactsSource, SharedFacts};
+pub(crate) use self::outbox::Publisher;
 pub use self::outbox::{DataItem, ITEMS_MAX, Outbox, OutboxCounts, OutboxError, WAITING_BYTES_MAX};
-pub(crate) use self::outbox::{Publisher, PublisherKey};
 
 /// What the program around a node brings.
 #[derive(Default)]

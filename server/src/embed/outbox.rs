@@ -13,30 +13,20 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use muster_client::nats::{PublishError, State};
-use muster_protocol::Scratch;
-use muster_protocol::filter::Filter;
-use muster_protocol::request::{Request, RequestError, encode_request_transport};
-use muster_protocol::request_id::RequestId;
-use muster_protocol::security::{SecurityError, Signer};
 use muster_protocol::subject;
-use muster_protocol::transport::Headers;
-use muster_protocol::version::ProtocolVersion;
 use muster_reactor::wake::Wake;
 use parking_lot::Mutex;
 use tracing::warn;
 
 use crate::node::Node;
+use crate::requests::{OwnRequest, RequestSigner, SealError};
 
 /// Items that wait at most.
 pub const ITEMS_MAX: usize = 256;
 /// Bytes of data that wait at most; one larger item is refused too.
 pub const WAITING_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Seconds an item may be acted on, as registration data.
-const TTL: i64 = 60;
 /// The agent of a collector where an item names none.
 const REGISTRATION: &str = "registration";
-/// What stands for signature and certificate in a message that has none.
-const UNSIGNED: &str = "insecure";
 
 /// Something to publish. Text, as the protocol's bodies are; other data travels in base64 or the like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,42 +171,28 @@ impl Outbox {
     }
 }
 
-/// How a node's items are signed.
-#[derive(Debug)]
-pub(crate) enum PublisherKey {
-    Signer(Box<Signer>),
-    /// Requests are not checked in this fleet.
-    Unsigned,
-}
-
 /// Publishes the items of one outbox.
 #[derive(Debug)]
 pub(crate) struct Publisher {
     outbox: Outbox,
-    key: PublisherKey,
+    signer: Arc<dyn RequestSigner>,
     collective: String,
-    scratch: Scratch,
-    payload: Vec<u8>,
-}
-
-/// Why an item became no message.
-#[derive(Debug)]
-enum EncodeError {
-    Request(RequestError),
-    Security(SecurityError),
 }
 
 impl Publisher {
     /// Publishes what comes into `outbox` from now on, and wakes the node for it.
-    pub(crate) fn new(outbox: Outbox, key: PublisherKey, collective: &str, wake: Wake) -> Self {
+    pub(crate) fn new(
+        outbox: Outbox,
+        signer: Arc<dyn RequestSigner>,
+        collective: &str,
+        wake: Wake,
+    ) -> Self {
         // A second node on the same outbox shares its items with the first, whose wake stays.
         let _ = outbox.shared.wake.set(wake);
         Self {
             outbox,
-            key,
+            signer,
             collective: collective.to_owned(),
-            scratch: Scratch::new(),
-            payload: Vec::new(),
         }
     }
 
@@ -226,19 +202,19 @@ impl Publisher {
             let Some(item) = self.outbox.take() else {
                 return;
             };
-            if let Err(error) = self.encode(&item, node, unix, RequestId::from_random(id())) {
-                warn!(identity = node.identity(), agent = item.agent(), %error, "item not published");
-                self.outbox.count(|counts| counts.dropped += 1);
-                continue;
-            }
+            let payload = match self.seal(&item, node, unix, id()) {
+                Ok(payload) => payload,
+                Err(error) => {
+                    warn!(identity = node.identity(), agent = item.agent(), %error, "item not published");
+                    self.outbox.count(|counts| counts.dropped += 1);
+                    continue;
+                }
+            };
             let subject = match &item.destination {
                 Some(subject) => subject.clone(),
                 None => subject::broadcast(&self.collective, item.agent()),
             };
-            match node
-                .client()
-                .publish(subject.as_bytes(), None, &self.payload)
-            {
+            match node.client().publish(subject.as_bytes(), None, &payload) {
                 Ok(()) => self.outbox.count(|counts| counts.published += 1),
                 Err(PublishError::PendingFull { .. }) => return self.outbox.put_back(item),
                 Err(error) => {
@@ -249,67 +225,25 @@ impl Publisher {
         }
     }
 
-    /// Puts the message into `self.payload`.
-    fn encode(
-        &mut self,
+    fn seal(
+        &self,
         item: &DataItem,
         node: &Node,
         unix: Duration,
-        id: RequestId,
-    ) -> Result<(), EncodeError> {
-        let identity = node.identity();
-        let request = Request {
-            version: ProtocolVersion::V1,
-            message: item.data.as_str().into(),
-            request_id: id.as_str().into(),
-            sender_id: identity.into(),
-            caller_id: format!("choria={identity}").into(),
-            collective: self.collective.as_str().into(),
-            agent: item.agent().into(),
-            ttl: TTL,
-            time: i64::try_from(unix.as_secs()).unwrap_or(i64::MAX),
-            filter: Filter::default(),
-        };
-        request.validate().map_err(EncodeError::Request)?;
-        let document = request.to_document();
-        let (signature, certificate) = match &self.key {
-            PublisherKey::Signer(signer) => {
-                let signature = signer.sign_base64(document.as_bytes());
-                (
-                    signature.map_err(EncodeError::Security)?,
-                    signer.pubcert().to_owned(),
-                )
-            }
-            PublisherKey::Unsigned => (UNSIGNED.to_owned(), UNSIGNED.to_owned()),
-        };
-        let mut headers = Headers {
-            reply_to: Some(subject::NO_REPLY.into()),
-            sender: Some(identity.into()),
-            ..Headers::default()
-        };
+        random: [u8; 16],
+    ) -> Result<Vec<u8>, SealError> {
         let broker = node.connection().connected_server();
         let broker =
             broker.map_or_else(|| "unknown".to_owned(), |server| format!("nats://{server}"));
-        headers.push_hop(&*broker, identity, &*broker);
-        self.payload.clear();
-        encode_request_transport(
-            &mut self.payload,
-            &mut self.scratch,
-            &document,
-            &signature,
-            &certificate,
-            &headers,
-        );
-        Ok(())
-    }
-}
-
-impl fmt::Display for EncodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Request(error) => error.fmt(f),
-            Self::Security(error) => error.fmt(f),
-        }
+        self.signer.seal(&OwnRequest {
+            identity: node.identity(),
+            collective: &self.collective,
+            agent: item.agent(),
+            body: &item.data,
+            unix,
+            random,
+            broker: &broker,
+        })
     }
 }
 
