@@ -153,6 +153,10 @@ pub trait RpcAgent: Send + Sync + fmt::Debug {
     fn ddl(&self) -> &Ddl;
     /// Runs an action of the DDL for a caller who may, with inputs that satisfy the DDL.
     fn call(&self, call: &RpcCall<'_>, host: &HostView<'_>) -> RpcAnswer;
+    /// What a caller gets whose inputs do not satisfy the DDL.
+    fn refuse_inputs(&self, errors: &[InputError]) -> RpcOutcome {
+        refuse_inputs(errors)
+    }
 }
 
 /// One call of an action.
@@ -258,11 +262,11 @@ impl<A: RpcAgent> Rpc<A> {
     /// Wraps an agent.
     #[must_use]
     pub fn new(agent: A) -> Self {
-        // Nodes name the provider of external agents only.
-        let metadata = Metadata {
-            provider: String::new(),
-            ..agent.ddl().metadata.clone()
-        };
+        let mut metadata = agent.ddl().metadata.clone();
+        // Nodes name the provider of agents that are programs only.
+        if !matches!(&*metadata.provider, "external" | "ruby") {
+            metadata.provider.clear();
+        }
         Self { agent, metadata }
     }
 
@@ -312,7 +316,7 @@ impl<A: RpcAgent> Rpc<A> {
             audit.record(&call, host.unix);
         }
         if let Err(errors) = action.validate(&inputs) {
-            return refuse_inputs(&errors).into();
+            return self.agent.refuse_inputs(&errors).into();
         }
         self.agent.call(&call, host)
     }
@@ -346,7 +350,7 @@ impl<A: RpcAgent> Agent for Rpc<A> {
 }
 
 /// Something invalid weighs more than something missing: the caller did not leave it out.
-fn refuse_inputs(errors: &[InputError]) -> RpcOutcome {
+pub(crate) fn refuse_inputs(errors: &[InputError]) -> RpcOutcome {
     let all_missing = errors
         .iter()
         .all(|error| matches!(error, InputError::Missing(_)));

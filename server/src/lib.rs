@@ -6,14 +6,15 @@
 //! * [`job`], [`pool`]: calls that take time, and the threads that carry them out.
 //! * [`data`], [`status`]: what a node tells of itself.
 //! * [`lifecycle`], [`registration`], [`requests`]: what a node says without being asked.
+//! * [`external`]: agents that are programs in any language.
 //! * [`facts`], [`classes`]: what a node knows of itself.
 //! * [`policy`], [`audit`]: who may call what, and the record of it.
 //! * [`endpoint`]: a node for a driver.
 //! * [`config`], [`daemon`]: the node as a process.
 //! * [`embed`]: the node inside another program.
 //!
-//! Only [`daemon`] reads clocks and files, with [`policy::store`] and [`audit`] on its behalf, and only [`pool`] has
-//! threads; everything else takes bytes and moments and gives bytes back.
+//! Only [`daemon`] and [`external`] read clocks and files, with [`policy::store`] and [`audit`] on their behalf, and only
+//! they and [`pool`] have threads; everything else takes bytes and moments and gives bytes back.
 //! A request that is dropped is counted, with its reason ([`counters`]).
 
 #![forbid(unsafe_code)]
@@ -28,6 +29,7 @@ pub mod daemon;
 pub mod data;
 pub mod embed;
 pub mod endpoint;
+pub mod external;
 pub mod facts;
 pub mod gate;
 pub mod job;

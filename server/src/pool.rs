@@ -20,7 +20,7 @@ pub const WAITING_MAX: usize = 256;
 /// How long a thread without work stays.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 /// Work is mostly waiting for a child process.
-const STACK_BYTES: usize = 256 * 1024;
+pub(crate) const STACK_BYTES: usize = 256 * 1024;
 
 /// The threads of one daemon. Dropping it ends those that are idle; a job under way is left to its own time limit.
 #[derive(Debug)]
