@@ -21,6 +21,7 @@ use muster_protocol::security::{DEFAULT_ALLOW, DEFAULT_PRIVILEGED};
 use muster_settings::{Reader, Settings, SettingsErrors};
 use serde_json::Value;
 
+use crate::external::ExternalOptions;
 use crate::setup::{Authorisation, RawOptions, TTL_MAX_DEFAULT, is_subject_part};
 
 pub use self::announce::{AnnounceConfig, RegistrationConfig, SourceConfig, SourceKind};
@@ -139,6 +140,8 @@ pub struct NodeConfig {
     pub inactive_agents: BTreeSet<String>,
     /// The lines of the files as they stand, for agents that read keys of their own.
     pub raw_options: RawOptions,
+    /// The agents that are programs.
+    pub external: ExternalOptions,
     /// The configuration file's name.
     pub config_file: String,
     /// What callers may ask of the configuration, secrets left out.
@@ -210,6 +213,7 @@ impl NodeConfig {
             log_level,
             log_target,
             ttl_max: TTL_MAX_DEFAULT,
+            external: ExternalOptions::read(reader, &flags.config_file),
             config_file: flags.config_file.clone(),
             config_items: BTreeMap::new(),
             warnings,

@@ -27,13 +27,14 @@ use crate::classes::parse_classes;
 use crate::config::{NodeConfig, derive_identity};
 use crate::embed::{FactsSource, Program, Publisher};
 use crate::endpoint::NodeEndpoint;
+use crate::external::watcher::Watcher;
 use crate::facts::{Facts, FactsFormat};
 use crate::gate::VerifyEach;
 use crate::node::{Node, NodeScratch};
 use crate::pool::WorkerPool;
 use crate::requests::RequestSigner;
 use crate::security::{Loaded, NodeTokenError};
-use crate::setup::{NodeOptions, NodeSetup, SetupError};
+use crate::setup::{AgentSet, NodeOptions, NodeSetup, SetupError};
 
 /// The longest the loop sleeps; a stop is noticed at once by its wake.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -144,6 +145,7 @@ fn run(config: &NodeConfig, mut program: Program, stop: &Stop) -> Result<(), Run
     options.reply_signer = reply_signer;
     program.equip(&mut options);
     let mut publisher = publisher(config, &program, own_requests.as_ref(), stop)?;
+    let own_agents = options.agents.clone();
     let setup = Arc::new(NodeSetup::new(options)?);
     let mut sources = Sources::new(config, program.facts.take());
     let (facts, classes) = (sources.first_facts(clock.now()), sources.read_classes());
@@ -158,6 +160,7 @@ fn run(config: &NodeConfig, mut program: Program, stop: &Stop) -> Result<(), Run
     let mut driver = Driver::new(clock, options, NodeScratch::new(), Some(stop.wake.clone()))?;
     let index = driver.add(Hosted { endpoint, sources }, None);
     let pool = WorkerPool::new(stop.wake.clone());
+    let watcher = Watcher::start(&config.external, &stop.wake)?;
     info!(
         identity,
         version = env!("CARGO_PKG_VERSION"),
@@ -171,6 +174,10 @@ fn run(config: &NodeConfig, mut program: Program, stop: &Stop) -> Result<(), Run
             driver.with(index, |hosted, at, _| {
                 publisher.publish(hosted.endpoint.node_mut(), at.unix, random_bytes);
             });
+        }
+        if let Some(agents) = watcher.as_ref().and_then(Watcher::poll) {
+            let agents = own_agents.with_external(agents);
+            driver.with(index, |hosted, _, _| hosted.replace_agents(agents));
         }
     }
     let end = clock.now() + FAREWELL_MAX;
@@ -299,6 +306,19 @@ struct Hosted {
 }
 
 impl Hosted {
+    /// Has the node answer for other agents.
+    fn replace_agents(&mut self, agents: AgentSet) {
+        let node = self.endpoint.node_mut();
+        let options = NodeOptions {
+            agents,
+            ..node.setup().options().clone()
+        };
+        match NodeSetup::new(options) {
+            Ok(setup) => node.set_setup(Arc::new(setup)),
+            Err(error) => warn!(%error, "the agents stay as they are"),
+        }
+    }
+
     fn refresh(&mut self, at: Moment) {
         if let Some(facts) = self.sources.poll_given(at.now) {
             self.endpoint.node_mut().set_facts(facts);

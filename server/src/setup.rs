@@ -10,6 +10,7 @@ use muster_protocol::security::tokens::TokenSigner;
 use muster_protocol::subject;
 use muster_protocol::version::ProtocolVersion;
 use serde_json::Value;
+use tracing::warn;
 
 use crate::agent::{Agent, Audit, Authorise, CallId, HostView, Verdict};
 use crate::data::DataSet;
@@ -73,6 +74,21 @@ impl AgentSet {
     /// Adds an agent under the name in its metadata, in place of one of the same name.
     pub fn insert(&mut self, agent: Arc<dyn Agent>) {
         self.agents.insert(agent.metadata().name.clone(), agent);
+    }
+
+    /// These agents, and of others those whose names are free.
+    #[must_use]
+    pub fn with_external(&self, others: impl IntoIterator<Item = Arc<dyn Agent>>) -> Self {
+        let mut all = self.clone();
+        for agent in others {
+            let name = &agent.metadata().name;
+            if self.find(name).is_some() {
+                warn!(agent = %name, "an agent from files has the name of one of the program's own");
+            } else {
+                all.insert(agent);
+            }
+        }
+        all
     }
 
     /// An agent by name.

@@ -6,6 +6,8 @@ mod support;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use muster_pki::{Authority, KeyKind, Profile, Role, Validity};
@@ -267,6 +269,52 @@ fn a_daemon_with_a_token_shows_it_and_answers_holders_of_tokens() {
     let broker = listener.local_addr().unwrap().to_string();
     let token = node_token("node1.example.net", None);
     let config = token_config(dir.path(), &broker, &token, NODE_SEED);
+/// Writes an agent whose program says a word. A shell does it, so that this process never holds a program open for
+/// writing while another test starts a child.
+fn write_agent(dir: &Path, name: &str, word: &str) {
+    let program = format!(
+        r#"#!/bin/sh
+case $CHORIA_EXTERNAL_PROTOCOL in
+*activation_request) echo '{{"activate":true}}' ;;
+*) echo '{{"data":{{"word":"{word}"}}}}' ;;
+esac >"$CHORIA_EXTERNAL_REPLY"
+"#
+    );
+    let ddl = format!(
+        r#"{{"metadata":{{"name":"{name}","timeout":5,"provider":"external"}},"actions":[{{"action":"say"}}]}}"#
+    );
+    let script = r#"printf '%s' "$2" >"$1.new" && chmod 755 "$1.new" && mv "$1.new" "$1"
+        printf '%s' "$3" >"$1.json.new" && mv "$1.json.new" "$1.json""#;
+    let status = Command::new("/bin/sh")
+        .args(["-c", script, "sh"])
+        .args([dir.join(name).as_os_str(), program.as_ref(), ddl.as_ref()])
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+fn a_daemon_keeps_its_agents_in_step_with_their_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let agents = dir.path().join("choria/agent");
+    std::fs::create_dir_all(&agents).unwrap();
+    write_agent(&agents, "one", "first");
+    // The names of our own agents are taken.
+    write_agent(&agents, "rpcutil", "forged");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let flags = NodeFlags {
+        disable_tls: true,
+        insecure: true,
+        ..NodeFlags::default()
+    };
+    let text = format!(
+        "identity = n1\nplugin.choria.middleware_hosts = {}\nrpcauthorization = 0\nlibdir = {}\nplugin.off.activate_agent = 0\n",
+        listener.local_addr().unwrap(),
+        dir.path().display()
+    );
+    let settings = Settings::parse(&text, "server.conf");
+    let mut config = NodeConfig::from_settings(&settings, &flags).unwrap();
+    config.external.rescan_every = Duration::from_millis(20);
+    config.external.settle = Duration::ZERO;
     let stop = Stop::new().unwrap();
     let daemon = std::thread::spawn({
         let stop = stop.clone();
@@ -307,6 +355,38 @@ fn a_daemon_with_a_token_shows_it_and_answers_holders_of_tokens() {
     assert_eq!(
         (parsed.version, parsed.body),
         (ProtocolVersion::V2, &b"pong"[..])
+    let mut id = 0;
+    let mut ask = |peer: &mut Peer, agent: &str, action: &str| {
+        id += 1;
+        let id = format!("{id:032x}");
+        let body = RpcRequest::encode(agent, action, "{}");
+        let mut request = request(&id, agent, &body);
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        request.time = now.as_secs().try_into().unwrap();
+        let payload = payload_with(&request.to_document(), &support::signer(), None);
+        let reply = peer.ask(&format!("mcollective.broadcast.agent.{agent}"), &payload);
+        let mut scratch = Scratch::new();
+        let reply = parse_reply(&reply, &mut scratch).unwrap();
+        String::from_utf8(reply.body.to_vec()).unwrap()
+    };
+    assert!(ask(&mut peer, "one", "say").contains(r#""statusmsg":"OK","data":{"word":"first"}"#));
+    assert!(ask(&mut peer, "rpcutil", "ping").contains(r#""pong":"#));
+    write_agent(&agents, "off", "never");
+    write_agent(&agents, "two", "new");
+    assert!(ask(&mut peer, "two", "say").contains(r#"{"word":"new"}"#));
+    write_agent(&agents, "one", "a second time");
+    while !ask(&mut peer, "one", "say").contains(r#"{"word":"a second time"}"#) {}
+    let sid = peer.sid("mcollective.broadcast.agent.two");
+    std::fs::remove_file(agents.join("two.json")).unwrap();
+    while peer.line().trim_end() != format!("UNSUB {sid}") {}
+    assert!(ask(&mut peer, "rpcutil", "agent_inventory").contains(r#""agent":"one""#));
+    assert!(
+        !peer
+            .subjects
+            .iter()
+            .any(|(subject, _)| subject.ends_with(".off"))
     );
     stop.request();
     daemon.join().unwrap().unwrap();

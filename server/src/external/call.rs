@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,6 +71,7 @@ pub fn run_external(
     }
     let folder = tempfile::Builder::new()
         .prefix("muster-agent-")
+        .permissions(fs::Permissions::from_mode(0o700))
         .tempdir_in(&options.temp_dir)
         .map_err(CallError::Files)?;
     let file = |name: &str, content: &[u8]| {

@@ -185,7 +185,7 @@ mod tests {
             age: Duration::from_secs(4),
             ..sighting("a", "/l", 2)
         };
-        let changes = catalogue.update(&[young.clone()], true, START);
+        let changes = catalogue.update(std::slice::from_ref(&young), true, START);
         assert_eq!(changes, Changes::default());
         let old = Sighting {
             age: SETTLE,
@@ -226,16 +226,22 @@ mod tests {
             let wait = Duration::from_secs(wait);
             let early = now + wait - Duration::from_secs(1);
             assert_eq!(
-                catalogue.update(&[a.clone()], true, early),
+                catalogue.update(std::slice::from_ref(&a), true, early),
                 Changes::default()
             );
             now += wait;
-            assert_eq!(examined(&catalogue.update(&[a.clone()], true, now)), ["a"]);
+            assert_eq!(
+                examined(&catalogue.update(std::slice::from_ref(&a), true, now)),
+                ["a"]
+            );
         }
         // A change is looked into at once, and begins anew.
         catalogue.settle(&a, Settled::Failed, now);
         let b = sighting("a", "/l", 2);
-        assert_eq!(examined(&catalogue.update(&[b.clone()], true, now)), ["a"]);
+        assert_eq!(
+            examined(&catalogue.update(std::slice::from_ref(&b), true, now)),
+            ["a"]
+        );
         catalogue.settle(&b, Settled::Failed, now);
         let soon = now + Duration::from_secs(20);
         assert_eq!(examined(&catalogue.update(&[b], true, soon)), ["a"]);

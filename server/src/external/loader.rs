@@ -77,12 +77,18 @@ enum LoadError {
 }
 
 impl Loader {
-    /// Nothing loaded yet.
+    /// Nothing loaded yet. What the options leave to the daemon is taken from the process.
     #[must_use]
     pub fn new(mut options: ExternalOptions) -> Self {
         // Programs run elsewhere, so what they are told must not depend on where we run.
         if let Ok(absolute) = std::path::absolute(&options.config_dir) {
             options.config_dir = absolute;
+        }
+        if options.temp_dir.as_os_str().is_empty() {
+            options.temp_dir = std::env::temp_dir();
+        }
+        if options.environment.is_empty() {
+            options.environment = std::env::vars_os().collect();
         }
         Self {
             catalogue: Catalogue::new(options.settle),
@@ -157,6 +163,10 @@ fn examine_all(
     options: &Arc<ExternalOptions>,
 ) -> Vec<Result<Arc<dyn Agent>, Refused>> {
     std::thread::scope(|scope| {
+        #[expect(
+            clippy::needless_collect,
+            reason = "all are started before one is waited for"
+        )]
         let threads: Vec<_> = some
             .iter()
             .map(|sighting| scope.spawn(move || examine(sighting, options)))

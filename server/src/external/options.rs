@@ -23,13 +23,13 @@ pub struct ExternalOptions {
     pub library_dirs: Vec<PathBuf>,
     /// The folder of the configuration file; agents have theirs in its `plugin.d`.
     pub config_dir: PathBuf,
-    /// Where a folder is made for each run; also the working directory of programs.
+    /// Where a folder is made for each run; also the working directory of programs. Empty: the host's.
     pub temp_dir: PathBuf,
     /// Runs agents written in Ruby.
     pub shim: Option<Shim>,
     /// Agents that are switched off.
     pub inactive: BTreeSet<String>,
-    /// The environment of the daemon. External agents get `PATH` of it, the Ruby shim all.
+    /// The environment: external agents get `PATH` of it, the Ruby shim all. Empty: the daemon's.
     pub environment: Vec<(OsString, OsString)>,
     /// Largest reply of a program, in bytes.
     pub reply_bytes_max: usize,
@@ -55,7 +55,7 @@ impl Default for ExternalOptions {
         Self {
             library_dirs: Vec::new(),
             config_dir: PathBuf::new(),
-            temp_dir: "/tmp".into(),
+            temp_dir: PathBuf::new(),
             shim: None,
             inactive: BTreeSet::new(),
             environment: Vec::new(),

@@ -37,16 +37,20 @@ struct State {
 }
 
 impl Watcher {
-    /// Starts watching; `wake` is woken whenever there are other agents.
+    /// Starts watching, if there is anywhere to look; `wake` is woken whenever there are other agents.
     ///
     /// # Errors
     /// The operating system gives no thread.
-    pub fn start(options: ExternalOptions, wake: Wake) -> io::Result<Self> {
+    pub fn start(options: &ExternalOptions, wake: &Wake) -> io::Result<Option<Self>> {
+        if !options.is_enabled() {
+            return Ok(None);
+        }
+        let (options, wake) = (options.clone(), wake.clone());
         let shared = Arc::new(Shared::default());
         let watched = Arc::clone(&shared);
         let thread = thread::Builder::new().name("agent-files".to_owned());
         thread.spawn(move || watched.watch(options, &wake))?;
-        Ok(Self { shared })
+        Ok(Some(Self { shared }))
     }
 
     /// The agents that are loaded, if they are others than at the last look.
