@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+#[path = "../../fuzz/checks/server_external_reply.rs"]
+mod external_reply;
 #[path = "../../fuzz/checks/server_policy.rs"]
 mod policy;
 
@@ -11,6 +13,11 @@ use std::path::Path;
 #[test]
 fn policies() {
     replay("server_policy", policy::run);
+}
+
+#[test]
+fn external_replies() {
+    replay("server_external_reply", external_reply::run);
 }
 
 /// Each input as it is, and cut and damaged at every fourth byte.

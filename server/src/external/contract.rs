@@ -131,13 +131,7 @@ pub fn parse_reply(text: &[u8], action: &Action) -> Result<RpcOutcome, ReplyErro
         Some(Value::Object(data)) => data,
         Some(_) => return Err(wrong("data", "an object")),
     };
-    for (name, output) in &action.output {
-        if let Some(default) = output.default.as_ref().filter(|value| !value.is_null())
-            && !data.contains_key(name)
-        {
-            data.insert(name.clone(), default.clone());
-        }
-    }
+    action.fill_outputs(&mut data);
     Ok(RpcOutcome {
         status,
         message,

@@ -211,6 +211,14 @@ fn examine(sighting: &Sighting, options: &Arc<ExternalOptions>) -> Result<Arc<dy
         }
         Kind::External(program.clone())
     };
+    #[expect(
+        clippy::redundant_clone,
+        reason = "a check compiles rules that may never be needed; they go with the copy"
+    )]
+    let problems = ddl.clone().check();
+    for problem in problems {
+        warn!(agent = name, %problem, "the ddl has a problem");
+    }
     let agent = ProgramAgent::new(ddl, kind, Arc::clone(options));
     Ok(Arc::new(Rpc::new(agent)))
 }

@@ -1,5 +1,7 @@
 //! Agents in a folder, loaded by a node whose work a pool carries out.
 
+#![allow(dead_code, reason = "each test binary uses a part of this")]
+
 use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
