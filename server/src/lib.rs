@@ -54,3 +54,8 @@ pub use self::gate::{Gate, OpenedRequest, Refusal, VerifyEach, VerifyShared};
 pub use self::node::{Announcements, Node, NodeScratch, Outgoing};
 pub use self::security::NodeTokenError;
 pub use self::setup::{AgentSet, Authorisation, NodeOptions, NodeSetup, SetupError};
+
+/// Compiles the example in the page about agents.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/agents.md")]
+mod agents_page {}

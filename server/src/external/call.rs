@@ -9,15 +9,20 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use muster_reactor::child::{self, End, Finished, Output, Program, Stream};
 use tracing::{error, info, warn};
 
 use super::contract::{CALL_PROTOCOL, ReplyError};
 use super::{ExternalOptions, Shim};
+
+/// How the folders of runs are called.
+const FOLDER_PREFIX: &str = "muster-agent-";
+/// From this age on the folder of a run is one that a node left when it was killed: no run takes that long.
+const LEFT_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// Which run of which agent, for the log and for texts.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +75,7 @@ pub fn run_external(
         return Err(CallError::Missing(program.to_owned()));
     }
     let folder = tempfile::Builder::new()
-        .prefix("muster-agent-")
+        .prefix(FOLDER_PREFIX)
         .permissions(fs::Permissions::from_mode(0o700))
         .tempdir_in(&options.temp_dir)
         .map_err(CallError::Files)?;
@@ -155,6 +160,35 @@ pub fn run_shim(
         code => return Err(CallError::Exit(shim.program.clone(), code)),
     }
     Ok(finished.stdout)
+}
+
+/// Removes the folders of runs that a node of this user did not live to see the end of.
+pub fn sweep(temp_dir: &Path, now: SystemTime) {
+    let Ok(entries) = fs::read_dir(temp_dir) else {
+        return;
+    };
+    // Whoever may write to the folder can make such names, so only what is ours is touched.
+    let Ok(user) = fs::metadata("/proc/self").map(|metadata| metadata.uid()) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let is_run = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with(FOLDER_PREFIX));
+        let Ok(metadata) = entry.metadata() else {
+            continue;
+        };
+        let age = metadata.modified().ok();
+        let age = age.and_then(|modified| now.duration_since(modified).ok());
+        let is_old = age.is_some_and(|age| age >= LEFT_AFTER);
+        if is_run && is_old && metadata.is_dir() && metadata.uid() == user {
+            match fs::remove_dir_all(entry.path()) {
+                Ok(()) => info!(path = %entry.path().display(), "removed what a run left"),
+                Err(error) => warn!(path = %entry.path().display(), %error, "cannot be removed"),
+            }
+        }
+    }
 }
 
 const fn lines(options: &ExternalOptions) -> Output {
@@ -257,3 +291,31 @@ impl fmt::Display for CallError {
 }
 
 impl std::error::Error for CallError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_old_folders_of_runs_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for name in ["muster-agent-a", "muster-agent-b", "other"] {
+            fs::create_dir(path(name)).unwrap();
+            fs::write(path(name).join("reply.json"), "").unwrap();
+        }
+        fs::write(path("muster-agent-file"), "").unwrap();
+        std::os::unix::fs::symlink(path("other"), path("muster-agent-link")).unwrap();
+        let now = SystemTime::now();
+        sweep(dir.path(), now + LEFT_AFTER / 2);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 5);
+        sweep(dir.path(), now + LEFT_AFTER * 2);
+        let mut left: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["muster-agent-file", "muster-agent-link", "other"]);
+        assert!(path("other/reply.json").exists());
+    }
+}

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::ExternalOptions;
 use super::agent::{Kind, ProgramAgent};
-use super::call::{CallError, Run, run_external};
+use super::call::{self, CallError, Run, run_external};
 use super::catalogue::{Catalogue, Settled, Sighting};
 use super::contract::{self, ACTIVATION_PROTOCOL};
 use super::scan::scan;
@@ -96,6 +96,11 @@ impl Loader {
             agents: BTreeMap::new(),
             told: BTreeSet::new(),
         }
+    }
+
+    /// Removes what runs left that an earlier node did not live to see the end of.
+    pub fn sweep(&self, wall: SystemTime) {
+        call::sweep(&self.options.temp_dir, wall);
     }
 
     /// The agents that are loaded, by name.

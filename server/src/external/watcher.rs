@@ -78,6 +78,7 @@ impl Shared {
     fn watch(&self, options: ExternalOptions, wake: &Wake) {
         let rescan_every = options.rescan_every;
         let mut loader = Loader::new(options);
+        loader.sweep(SystemTime::now());
         let start = Instant::now();
         loop {
             let is_changed = loader.rescan(start.elapsed(), SystemTime::now());

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use muster_protocol::ddl::Ddl;
 use muster_protocol::rpc::StatusCode;
 use muster_server::external::Shim;
 use serde_json::json;
@@ -234,4 +235,23 @@ fn ruby_agents_are_run_by_their_shim() {
         lab.ask("service", "mirror", r#"{"word":1}"#).0,
         StatusCode::InvalidData
     );
+}
+
+#[test]
+fn the_ddls_we_show_have_no_problems() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = fs::read_to_string(top.join("docs/agents.md")).unwrap();
+    let blocks = page.split("```json\n").skip(1);
+    let mut texts: Vec<_> = blocks
+        .map(|block| block.split("```").next().unwrap().to_owned())
+        .filter(|block| block.contains("metadata"))
+        .collect();
+    for file in ["disk.json", "parrot/parrot.json"] {
+        let path = top.join("examples/agents/mcollective/agent").join(file);
+        texts.push(fs::read_to_string(path).unwrap());
+    }
+    assert_eq!(texts.len(), 3);
+    for text in texts {
+        assert_eq!(Ddl::parse(text.as_bytes()).unwrap().check(), [], "{text}");
+    }
 }
