@@ -25,9 +25,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_client::Moment;
+use muster_client::nats::PublishError;
 use muster_client::nats::{ClientConfig, ClientCore, Event, EventSink, Message, ProtocolError};
 use muster_protocol::filter::{NoData, NodeView};
 use muster_protocol::reply::{ReplyParts, encode_reply};
+use muster_protocol::rpc::{RpcReply, StatusCode};
 use muster_protocol::{Scratch, subject};
 use tracing::{debug, info, trace, warn};
 
@@ -43,6 +45,8 @@ mod announce;
 
 use self::announce::Duties;
 pub use self::announce::{Announcements, Outgoing};
+/// Longest body of a reply that says why there is no other, in bytes.
+const NOTICE_MAX: usize = 4096;
 
 /// One node.
 ///
@@ -395,9 +399,40 @@ impl Node {
             Ok(()) => self.counters.replies += 1,
             Err(error) => {
                 warn!(identity = %self.identity, id = %request.request_id, %error, "reply not sent");
-                self.counters.unsent += 1;
+                if !self.tell_too_large(request, &error, at, scratch) {
+                    self.counters.unsent += 1;
+                }
             }
         }
+    }
+
+    /// Answers that the answer is too large for the broker, if that is the matter: a caller must not take this node for
+    /// one that is down.
+    fn tell_too_large(
+        &mut self,
+        request: &OpenedRequest,
+        error: &PublishError,
+        at: Moment,
+        scratch: &mut NodeScratch,
+    ) -> bool {
+        // What is short is not what is too large, so this answers once only.
+        if !matches!(error, PublishError::TooLarge { .. }) || scratch.body.len() <= NOTICE_MAX {
+            return false;
+        }
+        let reply = RpcReply::parse(&scratch.body).ok();
+        let Some(action) = reply.and_then(|reply| reply.action) else {
+            return false;
+        };
+        let action = action.into_owned();
+        let agent = &request.agent;
+        let why = format!("The reply of {agent}#{action} cannot be sent: {error}");
+        scratch.body.clear();
+        RpcReply::encode_into(&mut scratch.body, &action, StatusCode::Aborted, &why, "{}");
+        if scratch.body.len() > NOTICE_MAX {
+            return false;
+        }
+        self.reply(request, at, scratch);
+        true
     }
 
     fn name_broker(&self, url: &mut String) {

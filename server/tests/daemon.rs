@@ -269,6 +269,96 @@ fn a_daemon_with_a_token_shows_it_and_answers_holders_of_tokens() {
     let broker = listener.local_addr().unwrap().to_string();
     let token = node_token("node1.example.net", None);
     let config = token_config(dir.path(), &broker, &token, NODE_SEED);
+    let stop = Stop::new().unwrap();
+    let daemon = std::thread::spawn({
+        let stop = stop.clone();
+        move || Daemon::new(config).run(&stop)
+    });
+    let mut peer = Peer::accept(&listener);
+    let connect: serde_json::Value = serde_json::from_str(&peer.connect).unwrap();
+    assert_eq!(
+        (&connect["auth_token"], &connect["jwt"]),
+        (&token.clone().into(), &token.clone().into())
+    );
+    let node_key = SigningKey::from_seed_hex(NODE_SEED).unwrap().public();
+    assert!(node_key.verify_nonce("Rq0-_x", connect["sig"].as_str().unwrap()));
+
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap();
+    let mut request = support::ping("3MaTHOn13q1DQVz5Nt6IRRkU4oW");
+    request.version = ProtocolVersion::V2;
+    request.collective = "choria".into();
+    request.caller_id = "up=bob".into();
+    request.time = ProtocolVersion::V2.wire_time(now);
+    let document = request.to_document();
+    let client = TokenSigner::new(&client_token(CLIENT_SEED), CLIENT_SEED).unwrap();
+    let proof = RequestProof::Token {
+        signature_b64: &client.sign_base64(document.as_bytes()),
+        caller: client.token(),
+        signer: None,
+    };
+    let headers = Headers {
+        reply_to: Some("choria.reply.x.1".into()),
+        ..Headers::default()
+    };
+    let (mut payload, mut scratch) = (Vec::new(), Scratch::new());
+    encode_signed_request(&mut payload, &mut scratch, &document, &proof, &headers);
+    let reply = peer.ask("choria.broadcast.agent.discovery", &payload);
+    let parsed = parse_reply(&reply, &mut scratch).unwrap();
+    assert_eq!(
+        (parsed.version, parsed.body),
+        (ProtocolVersion::V2, &b"pong"[..])
+    );
+    stop.request();
+    daemon.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_token_that_is_none_for_the_node_ends_a_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let stop = Stop::new().unwrap();
+    let start = |token: &str, seed: &str| {
+        let config = token_config(dir.path(), "127.0.0.1:1", token, seed);
+        match Daemon::new(config).run(&stop).unwrap_err() {
+            RunError::Token(path, error) => {
+                assert!(path.ends_with("node.jwt"));
+                error
+            }
+            other => panic!("{other}"),
+        }
+    };
+    let error = start(&node_token("node2.example.net", None), NODE_SEED);
+    assert_eq!(
+        error.to_string(),
+        "token is that of \"node2.example.net\", the identity is \"node1.example.net\""
+    );
+    let error = start(&client_token(NODE_SEED), NODE_SEED);
+    assert!(
+        matches!(error, NodeTokenError::NotAServer { .. }),
+        "{error}"
+    );
+    for (token, seed, reason) in [
+        (
+            node_token("node1.example.net", Some(1_000)),
+            NODE_SEED,
+            "token_expired",
+        ),
+        (
+            node_token("node1.example.net", None),
+            CLIENT_SEED,
+            "token_key_mismatch",
+        ),
+        (node_token("node1.example.net", None), "seed", "bad_seed"),
+        ("token".to_owned(), NODE_SEED, "bad_token"),
+    ] {
+        match start(&token, seed) {
+            NodeTokenError::Token(error) => assert_eq!(error.reason(), reason),
+            other => panic!("{other}"),
+        }
+    }
+}
+
 /// Writes an agent whose program says a word. A shell does it, so that this process never holds a program open for
 /// writing while another test starts a child.
 fn write_agent(dir: &Path, name: &str, word: &str) {
@@ -321,40 +411,6 @@ fn a_daemon_keeps_its_agents_in_step_with_their_files() {
         move || Daemon::new(config).run(&stop)
     });
     let mut peer = Peer::accept(&listener);
-    let connect: serde_json::Value = serde_json::from_str(&peer.connect).unwrap();
-    assert_eq!(
-        (&connect["auth_token"], &connect["jwt"]),
-        (&token.clone().into(), &token.clone().into())
-    );
-    let node_key = SigningKey::from_seed_hex(NODE_SEED).unwrap().public();
-    assert!(node_key.verify_nonce("Rq0-_x", connect["sig"].as_str().unwrap()));
-
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap();
-    let mut request = support::ping("3MaTHOn13q1DQVz5Nt6IRRkU4oW");
-    request.version = ProtocolVersion::V2;
-    request.collective = "choria".into();
-    request.caller_id = "up=bob".into();
-    request.time = ProtocolVersion::V2.wire_time(now);
-    let document = request.to_document();
-    let client = TokenSigner::new(&client_token(CLIENT_SEED), CLIENT_SEED).unwrap();
-    let proof = RequestProof::Token {
-        signature_b64: &client.sign_base64(document.as_bytes()),
-        caller: client.token(),
-        signer: None,
-    };
-    let headers = Headers {
-        reply_to: Some("choria.reply.x.1".into()),
-        ..Headers::default()
-    };
-    let (mut payload, mut scratch) = (Vec::new(), Scratch::new());
-    encode_signed_request(&mut payload, &mut scratch, &document, &proof, &headers);
-    let reply = peer.ask("choria.broadcast.agent.discovery", &payload);
-    let parsed = parse_reply(&reply, &mut scratch).unwrap();
-    assert_eq!(
-        (parsed.version, parsed.body),
-        (ProtocolVersion::V2, &b"pong"[..])
     let mut id = 0;
     let mut ask = |peer: &mut Peer, agent: &str, action: &str| {
         id += 1;
@@ -390,49 +446,4 @@ fn a_daemon_keeps_its_agents_in_step_with_their_files() {
     );
     stop.request();
     daemon.join().unwrap().unwrap();
-}
-
-#[test]
-fn a_token_that_is_none_for_the_node_ends_a_start() {
-    let dir = tempfile::tempdir().unwrap();
-    let stop = Stop::new().unwrap();
-    let start = |token: &str, seed: &str| {
-        let config = token_config(dir.path(), "127.0.0.1:1", token, seed);
-        match Daemon::new(config).run(&stop).unwrap_err() {
-            RunError::Token(path, error) => {
-                assert!(path.ends_with("node.jwt"));
-                error
-            }
-            other => panic!("{other}"),
-        }
-    };
-    let error = start(&node_token("node2.example.net", None), NODE_SEED);
-    assert_eq!(
-        error.to_string(),
-        "token is that of \"node2.example.net\", the identity is \"node1.example.net\""
-    );
-    let error = start(&client_token(NODE_SEED), NODE_SEED);
-    assert!(
-        matches!(error, NodeTokenError::NotAServer { .. }),
-        "{error}"
-    );
-    for (token, seed, reason) in [
-        (
-            node_token("node1.example.net", Some(1_000)),
-            NODE_SEED,
-            "token_expired",
-        ),
-        (
-            node_token("node1.example.net", None),
-            CLIENT_SEED,
-            "token_key_mismatch",
-        ),
-        (node_token("node1.example.net", None), "seed", "bad_seed"),
-        ("token".to_owned(), NODE_SEED, "bad_token"),
-    ] {
-        match start(&token, seed) {
-            NodeTokenError::Token(error) => assert_eq!(error.reason(), reason),
-            other => panic!("{other}"),
-        }
-    }
 }

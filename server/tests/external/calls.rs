@@ -264,3 +264,20 @@ fn a_program_that_is_gone_or_cannot_be_run_is_told() {
     let expected = "Could not call external agent one#act: one does not start: No such file or directory (os error 2)";
     assert_eq!(message, expected);
 }
+
+#[test]
+fn a_reply_too_large_for_the_broker_is_told() {
+    let mut lab = Lab::new();
+    let body = r#"{ printf '{"data":{"said":"'; head -c 900000 /dev/zero | tr '\0' x; printf '"}}'; } >"$CHORIA_EXTERNAL_REPLY""#;
+    lab.add("one", &ddl("one", &["act"]), body);
+    lab.rescan();
+    let (status, message, _) = lab.ask("one", "act", "{}");
+    assert_eq!(status, StatusCode::Aborted);
+    assert!(
+        message.starts_with("The reply of one#act cannot be sent: "),
+        "{message}"
+    );
+    assert!(message.contains("1048576"), "{message}");
+    let counters = lab.node().node.counters();
+    assert_eq!((counters.replies, counters.unsent), (1, 0));
+}
