@@ -15,15 +15,15 @@ pub(super) enum Node {
     Name(Box<str>),
     /// The item a closure looks at.
     Item,
-    /// Its place in the list.
+    /// Its place in the list, in the closure of `map` only.
     ItemIndex,
     List(Vec<Self>),
     Map(Vec<(Self, Self)>),
     Unary(Unary, Column, Box<Self>),
     /// `and`: the last value counts, the others must be true.
-    All(Column, Vec<Self>),
+    All(Logic),
     /// `or`: the last value counts, the others must be false.
-    Any(Column, Vec<Self>),
+    Any(Logic),
     Binary(Binary, Column, Box<(Self, Self)>),
     /// `1 < x <= 5`: every neighbour is compared with the next.
     Compare(Box<Self>, Vec<(Binary, Column, Self)>),
@@ -37,6 +37,7 @@ pub(super) enum Node {
         of: Box<Self>,
         property: Box<Self>,
         optional: bool,
+        column: Column,
     },
     /// Nil where an optional access within meets nil.
     Chain(Box<Self>),
@@ -44,12 +45,22 @@ pub(super) enum Node {
         of: Box<Self>,
         from: Option<Box<Self>>,
         to: Option<Box<Self>>,
+        column: Column,
     },
     /// A function of the environment.
     Call(Box<str>, Column, Vec<Self>),
-    Builtin(Builtin, Vec<Self>),
+    Builtin(Builtin, Column, Vec<Self>),
     /// A builtin with a closure; without one the items speak for themselves.
     Each(Each, Column, Box<(Self, Option<Self>)>),
+}
+
+/// A chain of conditions.
+#[derive(Debug, Clone)]
+pub(super) struct Logic {
+    pub(super) column: Column,
+    pub(super) nodes: Vec<Node>,
+    /// What the chain gives whatever the variables hold.
+    pub(super) constant: Option<bool>,
 }
 
 /// A place in the text, in characters from 1.
@@ -109,6 +120,18 @@ impl Node {
         deepest
     }
 
+    /// The truth value of a literal, and of what is made of literals alone or decided by one.
+    ///
+    /// The reference's optimiser sees these beforehand, so that `x or true` is true even where `x` would fail.
+    pub(super) fn constant(&self) -> Option<bool> {
+        match self {
+            Self::Literal(Value::Bool(value)) => Some(*value),
+            Self::All(logic) | Self::Any(logic) => logic.constant,
+            Self::Unary(Unary::Not, _, node) => node.constant().map(|value| !value),
+            _ => None,
+        }
+    }
+
     /// The first call of a function that is `wanted`.
     pub(super) fn find_call(&self, wanted: &dyn Fn(&str) -> bool) -> Option<(&str, Column)> {
         let mut found = None;
@@ -129,11 +152,10 @@ impl Node {
         match self {
             Self::Literal(_) | Self::Name(_) | Self::Item | Self::ItemIndex => {}
             Self::Unary(_, _, node) | Self::Matches(_, node, _) | Self::Chain(node) => found(node),
-            Self::List(nodes)
-            | Self::All(_, nodes)
-            | Self::Any(_, nodes)
-            | Self::Call(_, _, nodes)
-            | Self::Builtin(_, nodes) => nodes.iter().for_each(found),
+            Self::List(nodes) | Self::Call(_, _, nodes) | Self::Builtin(_, _, nodes) => {
+                nodes.iter().for_each(found);
+            }
+            Self::All(logic) | Self::Any(logic) => logic.nodes.iter().for_each(found),
             Self::Map(pairs) => {
                 for (key, value) in pairs {
                     found(key);
@@ -157,7 +179,7 @@ impl Node {
                 found(of);
                 found(property);
             }
-            Self::Slice { of, from, to } => {
+            Self::Slice { of, from, to, .. } => {
                 found(of);
                 from.iter().chain(to).for_each(|node| found(node));
             }
@@ -166,6 +188,32 @@ impl Node {
                 parts.1.iter().for_each(found);
             }
         }
+    }
+}
+
+impl Logic {
+    pub(super) const fn new(column: Column) -> Self {
+        Self {
+            column,
+            nodes: Vec::new(),
+            constant: None,
+        }
+    }
+
+    /// The chain with one more node; one of the value `decisive` decides.
+    pub(super) fn with(mut self, node: Node, decisive: bool) -> Self {
+        let constant = node.constant();
+        let decided = [self.constant, constant].contains(&Some(decisive));
+        let is_first = self.nodes.is_empty();
+        self.constant = if decided {
+            Some(decisive)
+        } else if is_first || self.constant.is_some() {
+            constant
+        } else {
+            None
+        };
+        self.nodes.push(node);
+        self
     }
 }
 

@@ -163,7 +163,10 @@ impl Builtin {
             }
             (Self::First, [List(items)]) => items.first().cloned().unwrap_or(Nil),
             (Self::Last, [List(items)]) => items.last().cloned().unwrap_or(Nil),
-            (Self::First | Self::Last, [Nil]) => Nil,
+            // A text is a row of bytes, and everything else is empty.
+            (Self::First, [Text(text)]) => byte(text.as_bytes().first()),
+            (Self::Last, [Text(text)]) => byte(text.as_bytes().last()),
+            (Self::First | Self::Last, _) => Nil,
             (Self::Keys, [Map(members)]) => {
                 Value::list(members.keys().map(|key| key.as_str().into()))
             }
@@ -223,6 +226,10 @@ impl From<String> for Value {
     fn from(text: String) -> Self {
         Self::text(text)
     }
+}
+
+fn byte(byte: Option<&u8>) -> Value {
+    byte.map_or(Value::Nil, |byte| Value::Int((*byte).into()))
 }
 
 fn as_text(value: &Value) -> Option<&str> {

@@ -4,7 +4,7 @@
 //! does this, with the kinds of literals, operators and functions; variables may be anything.
 
 use super::ExprError;
-use super::ast::{Binary, Column, Each, Node, Unary};
+use super::ast::{Binary, Column, Each, Logic, Node, Unary};
 use super::builtins::Builtin;
 use super::value::Value;
 
@@ -81,11 +81,18 @@ impl Kind {
     }
 }
 
+/// Every kind.
+const ANYTHING: &[Kind] = &[
+    Kind::Nil,
+    Kind::Bool,
+    Kind::Int,
+    Kind::Float,
+    Kind::Text,
+    Kind::List,
+    Kind::Map,
+];
 /// Numbers.
 const NUMBERS: &[Kind] = &[Kind::Int, Kind::Float];
-/// What text operators take: on nil they are false.
-const TEXTS: &[Kind] = &[Kind::Text, Kind::Nil];
-
 pub(super) fn check(root: &Node, functions: &[Function]) -> Result<(), ExprError> {
     let kind = Checker { functions }.kind(root)?;
     if kind.may_be(&[Kind::Bool]) {
@@ -117,13 +124,13 @@ impl Checker<'_> {
                 Kind::Map
             }
             Node::Unary(unary, column, node) => self.unary(*unary, *column, node)?,
-            Node::All(column, nodes) => self.logic("and", *column, nodes)?,
-            Node::Any(column, nodes) => self.logic("or", *column, nodes)?,
+            Node::All(logic) => self.logic("and", logic)?,
+            Node::Any(logic) => self.logic("or", logic)?,
             Node::Binary(binary, column, sides) => self.binary(*binary, *column, sides)?,
             Node::Compare(first, others) => self.compare(first, others)?,
             Node::Matches(column, node, _) => {
                 let kind = self.kind(node)?;
-                expect("matches", kind, TEXTS, *column)?;
+                expect("matches", kind, &[Kind::Text], *column)?;
                 Kind::Bool
             }
             Node::If(column, parts) => {
@@ -134,21 +141,39 @@ impl Checker<'_> {
                 expect("?", self.kind(&sides.0)?, &[Kind::Bool], *column)?;
                 Kind::Bool.either(self.kind(&sides.1)?)
             }
-            Node::Member { of, property, .. } => {
-                self.kind(of)?;
-                self.kind(property)?;
+            Node::Member {
+                of,
+                property,
+                column,
+                ..
+            } => {
+                let takes: &[Kind] = match self.kind(property)? {
+                    Kind::Text => &[Kind::Map],
+                    Kind::Int => &[Kind::List],
+                    _ => &[Kind::Map, Kind::List],
+                };
+                expect("access to a member", self.kind(of)?, takes, *column)?;
                 Kind::Any
             }
             Node::Chain(node) => self.kind(node)?,
-            Node::Slice { of, from, to } => {
+            Node::Slice {
+                of,
+                from,
+                to,
+                column,
+            } => {
                 for bound in from.iter().chain(to) {
                     self.kind(bound)?;
                 }
-                self.kind(of)?
+                let kind = self.kind(of)?;
+                expect("a slice", kind, &[Kind::Text, Kind::List], *column)?;
+                kind
             }
             Node::Call(name, column, nodes) => self.call(name, *column, nodes)?,
-            Node::Builtin(builtin, nodes) => {
-                self.all(nodes)?;
+            Node::Builtin(builtin, column, nodes) => {
+                for kind in self.all(nodes)? {
+                    expect(builtin.as_str(), kind, takes(*builtin), *column)?;
+                }
                 gives(*builtin)
             }
             Node::Each(each, column, parts) => {
@@ -175,9 +200,9 @@ impl Checker<'_> {
         })
     }
 
-    fn logic(&self, name: &str, column: Column, nodes: &[Node]) -> Result<Kind, ExprError> {
-        for kind in self.all(nodes)? {
-            expect(name, kind, &[Kind::Bool], column)?;
+    fn logic(&self, name: &str, logic: &Logic) -> Result<Kind, ExprError> {
+        for kind in self.all(&logic.nodes)? {
+            expect(name, kind, &[Kind::Bool], logic.column)?;
         }
         Ok(Kind::Bool)
     }
@@ -214,17 +239,18 @@ impl Checker<'_> {
                     || both(NUMBERS);
                 (comparable, Kind::Bool)
             }
-            Binary::In => (
-                right.may_be(&[Kind::List, Kind::Map, Kind::Nil]),
-                Kind::Bool,
-            ),
+            Binary::In => {
+                let unknown_in_text = left == Kind::Any && right == Kind::Text;
+                let fits = unknown_in_text || right.may_be(&[Kind::List, Kind::Map]);
+                (fits, Kind::Bool)
+            }
             Binary::Matches | Binary::Contains | Binary::StartsWith | Binary::EndsWith => {
-                (both(TEXTS), Kind::Bool)
+                (both(&[Kind::Text]), Kind::Bool)
             }
             Binary::Range => (both(&[Kind::Int]), Kind::List),
             Binary::Add => {
                 let gives = match (left, right) {
-                    (Kind::Text, _) | (_, Kind::Text) => Kind::Text,
+                    (Kind::Text, Kind::Text) => Kind::Text,
                     _ => sum(left, right),
                 };
                 (both(NUMBERS) || both(&[Kind::Text]), gives)
@@ -293,6 +319,29 @@ const fn sum(left: Kind, right: Kind) -> Kind {
         (Kind::Int, Kind::Int) => Kind::Int,
         _ if left.is_number() && right.is_number() => Kind::Float,
         _ => Kind::Any,
+    }
+}
+
+/// What a builtin's arguments may be.
+const fn takes(builtin: Builtin) -> &'static [Kind] {
+    match builtin {
+        Builtin::Type | Builtin::String => ANYTHING,
+        Builtin::Len => &[Kind::Text, Kind::List, Kind::Map],
+        Builtin::Abs | Builtin::Ceil | Builtin::Floor | Builtin::Round => NUMBERS,
+        Builtin::Int | Builtin::Float => &[Kind::Int, Kind::Float, Kind::Text],
+        Builtin::First | Builtin::Last => &[Kind::List],
+        Builtin::Keys | Builtin::Values => &[Kind::Map],
+        Builtin::Join => &[Kind::List, Kind::Text],
+        Builtin::HasPrefix
+        | Builtin::HasSuffix
+        | Builtin::IndexOf
+        | Builtin::Lower
+        | Builtin::Replace
+        | Builtin::Split
+        | Builtin::Trim
+        | Builtin::TrimPrefix
+        | Builtin::TrimSuffix
+        | Builtin::Upper => &[Kind::Text],
     }
 }
 

@@ -8,7 +8,7 @@ mod operators;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ast::{Each, Node, Unary};
+use super::ast::{Each, Logic, Node, Unary};
 use super::builtins::truncate;
 use super::{Environment, EvalError, STEPS_MAX, Value};
 
@@ -60,8 +60,8 @@ impl<'e, E: Environment> Evaluator<'e, E> {
                 let value = self.eval(node)?;
                 negate(*unary, value)
             }
-            Node::All(_, nodes) => self.logic(nodes, false),
-            Node::Any(_, nodes) => self.logic(nodes, true),
+            Node::All(logic) => self.logic(logic, false),
+            Node::Any(logic) => self.logic(logic, true),
             Node::Binary(binary, _, sides) => self.binary(*binary, sides),
             Node::Compare(first, others) => self.compare(first, others),
             Node::Matches(_, node, regex) => match self.eval(node)? {
@@ -82,13 +82,13 @@ impl<'e, E: Environment> Evaluator<'e, E> {
             },
             Node::Member { .. } => Ok(self.link(node)?.unwrap_or(Value::Nil)),
             Node::Chain(node) => Ok(self.link(node)?.unwrap_or(Value::Nil)),
-            Node::Slice { of, from, to } => self.slice(of, from.as_deref(), to.as_deref()),
+            Node::Slice { of, from, to, .. } => self.slice(of, from.as_deref(), to.as_deref()),
             Node::Call(name, _, nodes) => {
                 let arguments = self.eval_all(nodes)?;
                 self.pay(self.environment.cost(name, &arguments))?;
                 self.environment.call(name, &arguments)
             }
-            Node::Builtin(builtin, nodes) => {
+            Node::Builtin(builtin, _, nodes) => {
                 let arguments = self.eval_all(nodes)?;
                 for argument in &arguments {
                     self.pay_value(argument)?;
@@ -133,23 +133,31 @@ impl<'e, E: Environment> Evaluator<'e, E> {
                 }
                 other => return Err(EvalError::operands("a key", &[&other])),
             };
-            members.insert(key, self.eval(value)?);
+            let value = self.eval(value)?;
+            // Of two members of one name the first counts.
+            members.entry(key).or_insert(value);
         }
         Ok(Value::Map(Arc::new(members)))
     }
 
-    /// The value of the first node that is `decisive`, else of the last, which may be anything.
-    fn logic(&mut self, nodes: &[Node], decisive: bool) -> Result<Value, EvalError> {
-        let Some((last, others)) = nodes.split_last() else {
-            return Ok(Value::Bool(!decisive));
-        };
+    /// The value of the first node that is `decisive`, else of the last, which may be anything. Nodes that can not
+    /// decide are left out.
+    fn logic(&mut self, logic: &Logic, decisive: bool) -> Result<Value, EvalError> {
+        if let Some(value) = logic.constant {
+            return Ok(Value::Bool(value));
+        }
         let name = if decisive { "or" } else { "and" };
-        for node in others {
+        let open = |node: &&Node| node.constant().is_none();
+        let mut nodes = logic.nodes.iter().filter(open).peekable();
+        while let Some(node) = nodes.next() {
+            if nodes.peek().is_none() {
+                return self.eval(node);
+            }
             if self.condition(name, node)? == decisive {
                 return Ok(Value::Bool(decisive));
             }
         }
-        self.eval(last)
+        Ok(Value::Bool(!decisive))
     }
 
     fn condition(&mut self, operation: &str, node: &Node) -> Result<bool, EvalError> {
@@ -165,6 +173,7 @@ impl<'e, E: Environment> Evaluator<'e, E> {
             of,
             property,
             optional,
+            ..
         } = node
         else {
             return self.eval(node).map(Some);
@@ -283,7 +292,7 @@ fn negate(unary: Unary, value: Value) -> Result<Value, EvalError> {
         (Unary::Not, Value::Bool(value)) => Ok(Value::Bool(!value)),
         (Unary::Minus, Value::Int(number)) => Ok(Value::Int(number.wrapping_neg())),
         (Unary::Minus, Value::Float(number)) => Ok(Value::Float(-number)),
-        (Unary::Plus, value @ (Value::Int(_) | Value::Float(_))) => Ok(value),
+        (Unary::Plus, value) => Ok(value),
         (unary, value) => Err(EvalError::operands(unary.as_str(), &[&value])),
     }
 }

@@ -17,7 +17,7 @@
 
 mod primary;
 
-use super::ast::{Binary, Column, Node, Unary};
+use super::ast::{Binary, Column, Each, Logic, Node, Unary};
 use super::lexer::{Token, tokens};
 use super::{DEPTH_MAX, EXPRESSION_BYTES_MAX, ExprError, NESTING_MAX, TOKENS_MAX};
 
@@ -42,7 +42,7 @@ pub(super) fn parse(text: &str) -> Result<Node, ExprError> {
         tokens,
         at: 0,
         nesting: 0,
-        closures: 0,
+        closures: Vec::new(),
         regexes: 0,
     };
     let node = parser.expression(0)?;
@@ -61,8 +61,8 @@ struct Parser {
     at: usize,
     /// How many expressions are open around this one.
     nesting: usize,
-    /// How many closures are.
-    closures: usize,
+    /// The builtins whose closures are.
+    closures: Vec<Each>,
     /// Regexes compiled so far.
     regexes: usize,
 }
@@ -224,7 +224,7 @@ impl Parser {
                 return Ok(left);
             };
             let is_coalesce = operator == Operator::Binary(Binary::Coalesce);
-            if coalesced && !is_coalesce {
+            if coalesced && !is_coalesce && operator != Operator::Pipe {
                 return Err(self.error("?? can not be mixed with other operators without brackets"));
             }
             coalesced = is_coalesce;
@@ -264,17 +264,12 @@ impl Parser {
 
     fn logic(&mut self, left: Node, operator: Operator, column: Column) -> Result<Node, ExprError> {
         let right = self.expression(operator.precedence() + 1)?;
+        let start = |left, decisive| Logic::new(column).with(left, decisive);
         Ok(match (operator, left) {
-            (Operator::And, Node::All(column, mut nodes)) => {
-                nodes.push(right);
-                Node::All(column, nodes)
-            }
-            (Operator::Or, Node::Any(column, mut nodes)) => {
-                nodes.push(right);
-                Node::Any(column, nodes)
-            }
-            (Operator::And, left) => Node::All(column, vec![left, right]),
-            (_, left) => Node::Any(column, vec![left, right]),
+            (Operator::And, Node::All(logic)) => Node::All(logic.with(right, false)),
+            (Operator::And, left) => Node::All(start(left, false).with(right, false)),
+            (_, Node::Any(logic)) => Node::Any(logic.with(right, true)),
+            (_, left) => Node::Any(start(left, true).with(right, true)),
         })
     }
 

@@ -197,29 +197,34 @@ impl Constraint {
         match self.operator {
             Operator::Equal if self.precision == Precision::Full => order.is_eq(),
             Operator::Equal | Operator::Tilde => self.is_about(version),
-            Operator::NotEqual if self.precision == Precision::Full => order.is_ne(),
+            Operator::NotEqual if self.is_exact() => order.is_ne(),
             Operator::NotEqual => {
                 let is_other_pre = version.pre != self.version.pre;
                 !self.begins(version) || (self.precision == Precision::Minor && is_other_pre)
             }
             Operator::Greater => match self.precision {
-                Precision::Full => order.is_gt(),
+                Precision::Full | Precision::Nothing => order.is_gt(),
                 Precision::Minor => {
                     (version.major, version.minor) > (self.version.major, self.version.minor)
                 }
-                Precision::Major | Precision::Nothing => version.major > self.version.major,
+                Precision::Major => version.major > self.version.major,
             },
             Operator::Less => order.is_lt(),
             Operator::AtLeast => order.is_ge(),
             Operator::AtMost => match self.precision {
                 Precision::Full => order.is_le(),
-                Precision::Minor => {
+                Precision::Minor | Precision::Nothing => {
                     (version.major, version.minor) <= (self.version.major, self.version.minor)
                 }
-                Precision::Major | Precision::Nothing => version.major <= self.version.major,
+                Precision::Major => version.major <= self.version.major,
             },
             Operator::Caret => order.is_ge() && self.is_compatible(version),
         }
+    }
+
+    /// A wildcard alone is 0.0.0 to most operators: the servers of today have it so.
+    const fn is_exact(&self) -> bool {
+        matches!(self.precision, Precision::Nothing | Precision::Full)
     }
 
     /// Does the version begin with what is given, up to the minor number?
@@ -236,21 +241,21 @@ impl Constraint {
         let given = &self.version;
         // Everything is about 0.0.0: the servers of today have it so.
         let is_zero = (given.major, given.minor, given.patch) == (0, 0, 0);
-        let is_any = matches!(self.precision, Precision::Nothing | Precision::Full);
-        (is_zero && is_any) || self.begins(version)
+        (is_zero && self.is_exact()) || self.begins(version)
     }
 
     /// Are the numbers up to the first that is not zero the same?
     fn is_compatible(&self, version: &Version) -> bool {
         let given = &self.version;
         match self.precision {
-            Precision::Nothing => true,
             _ if given.major > 0 => version.major == given.major,
             Precision::Major => version.major == 0,
             _ if version.major > 0 => false,
             _ if given.minor > 0 => version.minor == given.minor,
             Precision::Minor => version.minor == 0,
-            Precision::Full => version.minor == 0 && version.patch == given.patch,
+            Precision::Full | Precision::Nothing => {
+                version.minor == 0 && version.patch == given.patch
+            }
         }
     }
 }

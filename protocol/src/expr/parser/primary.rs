@@ -32,18 +32,20 @@ impl Parser {
             self.expect(")")?;
             return self.postfix(node);
         }
-        if self.closures > 0 && self.is_sign(".") {
+        if !self.closures.is_empty() && self.is_sign(".") {
             // The dot is read again as the member's.
             return self.postfix(Node::Item);
         }
-        if self.closures > 0 && self.accept("#") {
+        if !self.closures.is_empty() && self.accept("#") {
             let node = match self.peek() {
-                Token::Name(name) if name == "index" => {
+                Token::Name(name)
+                    if name == "index" && self.closures.last() == Some(&Each::Map) =>
+                {
                     self.next();
                     Node::ItemIndex
                 }
                 Token::Name(name) => {
-                    let message = format!("#{name} is not known, only # and #index are");
+                    let message = format!("#{name} is not known here");
                     return Err(self.error(message));
                 }
                 _ => Node::Item,
@@ -103,8 +105,7 @@ impl Parser {
         let Token::Name(name) = self.next() else {
             return Err(ExprError::new("a function is expected after |", column));
         };
-        let node = self.call(&name, column, vec![first])?;
-        self.postfix(node)
+        self.call(&name, column, vec![first])
     }
 
     fn call(
@@ -122,7 +123,7 @@ impl Parser {
                 let message = format!("{name} does not take {} arguments", arguments.len());
                 return Err(ExprError::new(message, column));
             }
-            return Ok(Node::Builtin(builtin, arguments));
+            return Ok(Node::Builtin(builtin, column, arguments));
         }
         if UNSUPPORTED.contains(&name) {
             let message = format!("the function {name} is not supported");
@@ -155,18 +156,18 @@ impl Parser {
             }
             None
         } else {
-            Some(self.closure()?)
+            Some(self.closure(each)?)
         };
         self.accept(",");
         self.expect(")")?;
         Ok(Node::Each(each, column, Box::new((list, closure))))
     }
 
-    fn closure(&mut self) -> Result<Node, ExprError> {
+    fn closure(&mut self, each: Each) -> Result<Node, ExprError> {
         let in_braces = self.accept("{");
-        self.closures += 1;
+        self.closures.push(each);
         let node = self.expression(0)?;
-        self.closures -= 1;
+        self.closures.pop();
         if in_braces {
             self.expect("}")?;
         }
@@ -267,6 +268,7 @@ impl Parser {
             of,
             property: Box::new(Node::Literal(Value::text(name))),
             optional,
+            column,
         };
         Ok(if in_chain || optional {
             Node::Chain(Box::new(member))
@@ -277,6 +279,7 @@ impl Parser {
 
     /// The rest of `x[…]`.
     fn index(&mut self, node: Node, optional: bool) -> Result<Node, ExprError> {
+        let column = self.column();
         let from = if self.is_sign(":") {
             None
         } else {
@@ -296,6 +299,7 @@ impl Parser {
                     of,
                     property,
                     optional,
+                    column,
                 };
                 if optional {
                     Node::Chain(Box::new(member))
@@ -303,7 +307,12 @@ impl Parser {
                     member
                 }
             }
-            from => Node::Slice { of, from, to },
+            from => Node::Slice {
+                of,
+                from,
+                to,
+                column,
+            },
         })
     }
 

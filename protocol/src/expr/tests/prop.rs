@@ -96,6 +96,25 @@ impl Ast {
         }
     }
 
+    /// The truth value that literals decide.
+    fn constant(&self) -> Option<bool> {
+        let decided = |left: &Self, right: &Self, decisive: bool| {
+            let sides = [left.constant(), right.constant()];
+            if sides.contains(&Some(decisive)) {
+                Some(decisive)
+            } else {
+                sides[0].and(sides[1])
+            }
+        };
+        match self {
+            Self::Bool(value) => Some(*value),
+            Self::Not(inner) => Some(!inner.constant()?),
+            Self::Two("or" | "||", left, right) => decided(left, right, true),
+            Self::Two("and" | "&&", left, right) => decided(left, right, false),
+            _ => None,
+        }
+    }
+
     /// The value, `None` for an error.
     fn value(&self) -> Option<serde_json::Value> {
         use serde_json::Value as V;
@@ -108,6 +127,16 @@ impl Ast {
             Self::List(items) => V::Array(items.iter().map(Self::value).collect::<Option<_>>()?),
             Self::Not(inner) => json!(!inner.value()?.as_bool()?),
             Self::Minus(inner) => json!(inner.value()?.as_i64()?.wrapping_neg()),
+            Self::Two("or" | "||" | "and" | "&&", ..) if self.constant().is_some() => {
+                json!(self.constant()?)
+            }
+            // Literals that can not decide are not there.
+            Self::Two("or" | "||" | "and" | "&&", left, right) if left.constant().is_some() => {
+                right.value()?
+            }
+            Self::Two("or" | "||" | "and" | "&&", left, right) if right.constant().is_some() => {
+                left.value()?
+            }
             Self::Two("or" | "||", left, right) => {
                 if left.value()?.as_bool()? {
                     json!(true)
