@@ -212,7 +212,7 @@ fn raw(out: &mut String, data: &Value) {
     }
 }
 
-/// A line an output: its label, right-aligned, and its value. Further lines of a value stand below its first.
+/// A line an output, those among them that the node left out and the description has a value for: its label, right-aligned, and its value. Further lines of a value stand below its first.
 fn labelled(out: &mut String, data: &Value, action: &Action) {
     let Value::Object(members) = data else {
         for line in value::lines(data).lines() {
@@ -220,6 +220,8 @@ fn labelled(out: &mut String, data: &Value, action: &Action) {
         }
         return;
     };
+    let mut members = members.clone();
+    action.fill_outputs(&mut members);
     let label = |output| one_line(action.display_as(output));
     let width = members
         .keys()
@@ -227,7 +229,7 @@ fn labelled(out: &mut String, data: &Value, action: &Action) {
         .max()
         .unwrap_or(0)
         + 3;
-    for (output, data) in members {
+    for (output, data) in &members {
         let label = label(output);
         let padding = " ".repeat(width - columns(&label));
         let text = value::lines(data);
@@ -338,6 +340,32 @@ mod tests {
             style: Style::default(),
         };
         insta::assert_snapshot!(nodes(&replies, action("inventory"), shape));
+    }
+
+    #[test]
+    fn outputs_left_out_have_their_defaults() {
+        let ddl = r#"{"metadata":{"name":"x"},"actions":[{"action":"y","output":{
+            "state":{"display_as":"State","default":"idle"},"count":{"default":null}}}]}"#;
+        let ddl = Ddl::parse(ddl.as_bytes()).unwrap();
+        let action = ddl.action("y").unwrap();
+        let shown = |data: &str| {
+            let body = format!(r#"{{"statuscode":0,"statusmsg":"OK","data":{data}}}"#);
+            let replies = [samples::reply("n1", &body)];
+            let replies: Vec<_> = replies.iter().map(Reply::of).collect();
+            let shape = Shape {
+                show: Show::All,
+                raw: false,
+                style: Style::default(),
+            };
+            let table = crate::render::rpc_table::nodes(&replies, action);
+            (nodes(&replies, action, shape), table)
+        };
+        let (text, table) = shown("{}");
+        assert!(text.contains("   State: idle\n"), "{text}");
+        assert!(table.contains("idle"), "{table}");
+        let (text, table) = shown(r#"{"state":"busy"}"#);
+        assert!(text.contains("   State: busy\n"), "{text}");
+        assert!(!table.contains("idle"), "{table}");
     }
 
     #[test]

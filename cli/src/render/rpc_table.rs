@@ -17,7 +17,9 @@ pub(crate) fn nodes(replies: &[Reply<'_>], action: &Action) -> String {
     let head = std::iter::once("Sender").chain(labels);
     let good = replies.iter().filter(|reply| reply.is_ok());
     let rows = good.map(|reply| {
-        let cells = outputs.iter().map(|output| cell(reply.data.get(output)));
+        let default = |output: &str| action.output.get(output)?.default.as_ref();
+        let data = |output: &str| reply.data.get(output).or_else(|| default(output));
+        let cells = outputs.iter().map(|output| cell(data(output)));
         std::iter::once(reply.sender.to_owned())
             .chain(cells)
             .collect()

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test program")]
 
 mod daemons;
+mod events;
 mod lab;
 mod process;
 mod questions;
@@ -57,10 +58,7 @@ fn main() -> ExitCode {
     for (name, act) in daemons::ALL {
         trials.push(Trial::test(*name, act));
     }
-    trials.push(Trial::test(
-        "events_of_a_bare_client",
-        reports::events_of_a_bare_client,
-    ));
+    trials.push(Trial::test("events_of_both_forms", events::two_of_four));
     let conclusion = libtest_mimic::run(&arguments, trials);
     // Only now do the daemons end.
     drop(labs);
