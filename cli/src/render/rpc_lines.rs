@@ -10,18 +10,16 @@
 //! {"k":"request","requestid":"…"}           of a request nobody waits for, alone
 //! ```
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use muster_client::fleet::{Aggregates, NodeReply, RequestStats, Summary};
+use muster_protocol::reply::Reply;
+use muster_protocol::version::ProtocolVersion;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::rpc::Reply;
+use super::rpc;
 use crate::timestamp;
-
-/// The protocol of the reply that `pr` holds.
-const REPLY_PROTOCOL: &str = "choria:reply:1";
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -43,31 +41,12 @@ enum Content<'a> {
         dt: Option<f64>,
         dm: &'a str,
     },
-    Result {
-        pr: ProtocolReply<'a>,
-        rr: RpcReply<'a>,
-    },
     Summaries {
         agg: &'a Aggregates,
     },
     Stats {
         stat: RequestStats<'a>,
     },
-}
-
-#[derive(Serialize)]
-struct ProtocolReply<'a> {
-    protocol: &'static str,
-    message: Cow<'a, str>,
-    envelope: Envelope<'a>,
-}
-
-#[derive(Serialize)]
-struct Envelope<'a> {
-    requestid: &'a str,
-    senderid: &'a str,
-    agent: &'a str,
-    time: i64,
 }
 
 #[derive(Serialize)]
@@ -110,28 +89,40 @@ pub(crate) fn discovered(method: &str, count: usize, took: Duration) -> String {
     )
 }
 
+/// The request that replies belong to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    /// The version of the protocol it was made in, in which `pr` is written.
+    pub(crate) version: ProtocolVersion,
+    pub(crate) request_id: &'a str,
+    pub(crate) agent: &'a str,
+    pub(crate) action: &'a str,
+}
+
 /// A node replied.
-pub(crate) fn result(request_id: &str, agent: &str, action: &str, reply: &NodeReply) -> String {
-    let read = Reply::of(reply);
-    let pr = ProtocolReply {
-        protocol: REPLY_PROTOCOL,
+pub(crate) fn result(asked: &Asked<'_>, reply: &NodeReply) -> String {
+    let read = rpc::Reply::of(reply);
+    let unix = Duration::from_secs(u64::try_from(reply.time).unwrap_or(0));
+    let mut pr = Vec::new();
+    let whole = Reply {
+        version: asked.version,
         message: String::from_utf8_lossy(&reply.body),
-        envelope: Envelope {
-            requestid: request_id,
-            senderid: &reply.sender,
-            agent,
-            time: reply.time,
-        },
+        request_id: asked.request_id.into(),
+        sender: (&*reply.sender).into(),
+        agent: asked.agent.into(),
+        time: asked.version.wire_time(unix),
     };
-    let rr = RpcReply {
-        action,
+    whole.encode_into(&mut pr);
+    let rr = serde_json::to_string(&RpcReply {
+        action: asked.action,
         statuscode: read.status.number(),
         statusmsg: &read.message,
         data: &read.data,
         sender: read.sender,
         time_utc: timestamp::rfc3339(reply.time),
-    };
-    line("result", Content::Result { pr, rr })
+    });
+    let (pr, rr) = (String::from_utf8_lossy(&pr), rr.expect("keys are texts"));
+    format!("{{\"k\":\"result\",\"pr\":{pr},\"rr\":{rr}}}\n")
 }
 
 /// What was summed up, and the statistics.
@@ -160,13 +151,19 @@ mod tests {
         let summary = samples::fact_summary();
         let id = summary.request_id.as_str();
         let replies = samples::fact_replies();
+        let asked = Asked {
+            version: ProtocolVersion::V1,
+            request_id: id,
+            agent: "rpcutil",
+            action: "get_fact",
+        };
         let lines: String = [
             request_id(id),
             discovering("mc"),
             discovered("mc", 8, samples::DISCOVER_TIME),
-            result(id, "rpcutil", "get_fact", &replies[0]),
-            result(id, "rpcutil", "get_fact", &replies[1]),
-            result(id, "rpcutil", "get_fact", &replies[6]),
+            result(&asked, &replies[0]),
+            result(&asked, &replies[1]),
+            result(&asked, &replies[6]),
             closing(&summary, samples::DISCOVER_TIME),
         ]
         .concat();
@@ -192,12 +189,13 @@ mod tests {
             time: 1_795_587_832,
             elapsed: Duration::ZERO,
         };
-        let ours = result(
-            "242e09877bf04d19913dd39add109a9a",
-            "rpcutil",
-            "ping",
-            &reply,
-        );
+        let asked = Asked {
+            version: ProtocolVersion::V1,
+            request_id: "242e09877bf04d19913dd39add109a9a",
+            agent: "rpcutil",
+            action: "ping",
+        };
+        let ours = result(&asked, &reply);
         assert_eq!(serde_json::from_str::<Value>(&ours).unwrap(), recorded[2]);
         let summary = samples::summary(&["n1"], &["n1"], 0);
         let ours = closing(&summary, Duration::ZERO);
@@ -207,5 +205,25 @@ mod tests {
         };
         let stats = serde_json::from_str(ours.lines().last().unwrap()).unwrap();
         assert_eq!(members(&stats), members(recorded.last().unwrap()));
+    }
+
+    #[test]
+    fn a_reply_of_version_2_looks_as_it_came() {
+        let reply = samples::reply("n1", r#"{"statuscode":0,"statusmsg":"OK","data":{"a":1}}"#);
+        let asked = Asked {
+            version: ProtocolVersion::V2,
+            request_id: "2hYxQzKfTn4b7LwVdR9mJ3sPq1C",
+            agent: "parrot",
+            action: "echo",
+        };
+        let line: Value = serde_json::from_str(&result(&asked, &reply)).unwrap();
+        assert_eq!(line["pr"]["protocol"], "io.choria.protocol.v2.reply");
+        assert_eq!(line["pr"]["request"], asked.request_id);
+        assert_eq!(line["pr"]["time"], reply.time * 1_000_000_000);
+        assert_eq!(line["rr"]["data"]["a"], 1);
+        let mut body = Vec::new();
+        let message = line["pr"]["message"].as_str().unwrap();
+        muster_protocol::base64::decode(message.as_bytes(), &mut body).unwrap();
+        assert_eq!(body, &*reply.body);
     }
 }

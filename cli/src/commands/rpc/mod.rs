@@ -18,6 +18,7 @@ use crate::ddl;
 use crate::exit::{Exit, Failure, Form};
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::render::rpc_lines::Asked;
 use crate::render::{footer, rpc_lines};
 
 /// What the exit codes of requests mean, for the ends of help texts.
@@ -181,11 +182,17 @@ impl Call<'_> {
     fn ask(&mut self, request: Rpc, count: usize, nodes: &Nodes) -> Result<Exit, Failure> {
         let (args, output) = (self.args, &mut self.output);
         let progress = Progress::start(args.output.has_progress(), count);
+        let version = self.client.fleet.caller.security.version();
         let mut written = Ok(());
         let answers = ask::ask(&mut self.fleet, request, progress, &mut |id, reply| {
             if args.output.jsonl && written.is_ok() {
-                let line = rpc_lines::result(id, &args.agent, &args.action, reply);
-                written = output.put(&line);
+                let asked = Asked {
+                    version,
+                    request_id: id,
+                    agent: &args.agent,
+                    action: &args.action,
+                };
+                written = output.put(&rpc_lines::result(&asked, reply));
             }
         })?;
         written?;
