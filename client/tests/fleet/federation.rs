@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_client::fleet::{Discover, Ended, FleetSession, Operation, StartError, Target};
+use muster_client::fleet::{Caller, Discover, Ended, FleetSession, Operation, StartError, Target};
 use muster_client::nats::{ClientConfig, ServerAddr};
 use muster_protocol::request_id::RequestId;
 use muster_protocol::transport::Transport;
@@ -11,11 +11,16 @@ use serde_json::Value;
 
 use crate::session::{SECOND, nodes, rpc};
 use crate::support::{Stage, caller, ok_body, recorded};
+use crate::vectors_v2::token_caller;
 
 fn federated(names: &[&str]) -> Stage {
+    federated_as(caller(), names)
+}
+
+fn federated_as(caller: Caller, names: &[&str]) -> Stage {
     let mut stage = Stage::new();
     let client = ClientConfig::new(vec![ServerAddr::new("broker1.example.net", 4222)]);
-    stage.session = FleetSession::new(Arc::new(caller()), Arc::new(client), 7, stage.now)
+    stage.session = FleetSession::new(Arc::new(caller), Arc::new(client), 7, stage.now)
         .with_federations(&nodes(names));
     stage.connect();
     stage.events();
@@ -115,6 +120,20 @@ fn a_federation_that_makes_no_subject_is_refused() {
     let started = stage.session.start(rpc(Target::Service), at);
     let subject = "choria.federation.mt 1.federation";
     assert_eq!(started, Err(StartError::BadSubject(subject.into())));
+}
+
+#[test]
+fn version_2_has_its_own_names_for_the_header() {
+    let mut stage = federated_as(token_caller(), &["mt1"]);
+    let id = stage.start(rpc(Target::Direct(nodes(&["n1"]))));
+    let (_, payload) = &stage.published[0];
+    assert_eq!(targets(payload), ["mcollective.node.n1"]);
+    let document: Value = serde_json::from_slice(payload).unwrap();
+    assert_eq!(document["protocol"], "io.choria.protocol.v2.transport");
+    let federation = &document["headers"]["federation"];
+    let expected = serde_json::json!({"request": id.as_str(), "targets": ["mcollective.node.n1"]});
+    assert_eq!(federation, &expected);
+    assert_eq!(document["headers"]["reply"], stage.subscription.unwrap().0);
 }
 
 #[test]

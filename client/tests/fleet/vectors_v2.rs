@@ -19,7 +19,7 @@ const BROKER: &str = "nats://localhost:25222";
 const EXCHANGES: [&str; 4] = ["discover_fact_eq", "ping", "req_inventory", "req_ping"];
 const LIMIT: Duration = Duration::from_secs(2);
 
-fn token_caller() -> Caller {
+pub(crate) fn token_caller() -> Caller {
     let (token, seed) = (
         recorded("tokens/client.jwt"),
         recorded("tokens/client.seed"),
