@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use muster_protocol::filter::FactFilterError;
 use muster_reactor::child::End;
 
 use super::Method;
@@ -63,14 +62,14 @@ pub enum DiscoveryError {
         /// The group.
         group: String,
     },
-    /// A fact filter of a group is none.
+    /// A fact filter or a compound expression of a group is none.
     BadGroup {
         /// The file.
         place: String,
         /// The group.
         group: String,
-        /// What is wrong with the filter.
-        error: FactFilterError,
+        /// What is wrong with it.
+        why: String,
     },
     /// The command line of a program cannot be taken apart.
     BadCommand(String),
@@ -116,11 +115,9 @@ impl fmt::Display for DiscoveryError {
             Self::Malformed { place, why } => write!(f, "{place}: {why}"),
             Self::NotAName { place, name } => write!(f, "{place} names {name:?}, which is no node"),
             Self::UnknownGroup { place, group } => write!(f, "{place} has no group {group:?}"),
-            Self::BadGroup {
-                place,
-                group,
-                error,
-            } => write!(f, "{place}, group {group:?}: {error}"),
+            Self::BadGroup { place, group, why } => {
+                write!(f, "{place}, group {group:?}: {why}")
+            }
             Self::BadCommand(command) => {
                 write!(
                     f,

@@ -14,7 +14,9 @@
 
 use std::path::PathBuf;
 
-use muster_protocol::filter::{CompiledFilter, FactsView, Filter, parse_fact_filter};
+use muster_protocol::filter::{
+    CompiledFilter, FactsView, Filter, check_compound, parse_fact_filter,
+};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -189,15 +191,18 @@ impl Inventory {
             identity: wanted.identities.clone(),
             ..Filter::default()
         };
+        let bad = |why: String| DiscoveryError::BadGroup {
+            place: place(),
+            group: name.to_owned(),
+            why,
+        };
         for fact in &wanted.facts {
-            let fact = parse_fact_filter(fact).map_err(|error| DiscoveryError::BadGroup {
-                place: place(),
-                group: name.to_owned(),
-                error,
-            })?;
+            let fact = parse_fact_filter(fact).map_err(|error| bad(error.to_string()))?;
             filter.fact.push(fact);
         }
         if !wanted.compound.is_empty() {
+            // An expression that is none would match nobody, in silence.
+            check_compound(&wanted.compound).map_err(|error| bad(error.to_string()))?;
             filter.add_compound(&wanted.compound);
         }
         Ok(filter)

@@ -12,6 +12,12 @@ groups:
     filter: {classes: [two], identities: [/^n/]}
   - name: broken
     filter: {facts: [country]}
+  - name: small
+    filter: {compound: 'with("two") and not (fact("country") == "de")'}
+  - name: plugin
+    filter: {compound: 'choria().uptime > 1'}
+  - name: half
+    filter: {compound: 'with('}
   - name: all
 nodes:
   - name: n1.example.net
@@ -73,6 +79,9 @@ fn filters_are_applied_as_the_nodes_would() {
             "x",
             "n1 n2 n1 m3",
         ),
+        (named(&["group:small"]), None, "x", "n1"),
+        // A file knows no data plugins.
+        (named(&["group:plugin"]), None, "x", ""),
         (named(&["group:all"]), Some("rpcutil"), "x", "n1 n2 m3"),
     ] {
         let found = select(&filter, agent, collective);
@@ -98,6 +107,8 @@ fn groups_stand_alone_and_must_be_there() {
         broken.starts_with("fleet.yaml, group \"broken\": fact filter \"country\""),
         "{broken}"
     );
+    let half = group("half", |_| ());
+    assert!(half.starts_with("fleet.yaml, group \"half\": "), "{half}");
     for act in [
         (|filter| filter.class.push("one".to_owned())) as fn(&mut Filter),
         |filter| filter.identity.push("n1".to_owned()),
