@@ -280,7 +280,7 @@ fn read_trust(reader: &mut Reader<'_>) -> Option<TokenTrust> {
         match PublicKey::from_hex(signer) {
             Ok(key) => keys.push(key),
             Err(error) => {
-                reader.problem(SIGNERS_KEY, format!("is no list of public keys: {error}"))
+                reader.problem(SIGNERS_KEY, format!("is no list of public keys: {error}"));
             }
         }
     }

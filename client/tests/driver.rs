@@ -1,7 +1,5 @@
 //! The driver's turns.
 
-#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
-
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! `ClientCore` against a scripted server, in virtual time.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
+
 mod flush;
 mod garbage;
 mod handshake;

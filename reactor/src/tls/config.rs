@@ -230,10 +230,6 @@ pub fn client_verifier(
     builder.build().map_err(verifier_error)
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "used as the argument of map_err"
-)]
 fn verifier_error(error: VerifierBuilderError) -> TlsConfigError {
     match error {
         VerifierBuilderError::InvalidCrl(error) => {
