@@ -243,7 +243,7 @@ fn client_token(seed: &str) -> String {
 }
 
 /// A daemon's settings with these files in the folder.
-fn token_config(dir: &std::path::Path, broker: &str, token: &str, seed: &str) -> NodeConfig {
+fn token_config(dir: &Path, broker: &str, token: &str, seed: &str) -> NodeConfig {
     std::fs::write(dir.join("node.jwt"), token).unwrap();
     std::fs::write(dir.join("node.seed"), format!("{seed}\n")).unwrap();
     let dir = dir.display();
