@@ -14,12 +14,16 @@ use std::sync::Arc;
 
 use muster_protocol::security::tokens::{PublicKey, TokenTrust};
 use muster_reactor::rustls::ClientConfig as TlsConfig;
-use muster_reactor::tls::{ServerVerification, TlsConfigError, client_config};
+use muster_reactor::tls::{
+    ServerVerification, TlsConfigError, client_config, client_config_with_crl,
+};
 use muster_settings::Reader;
 
 /// The key that says which provider it is.
 pub const PROVIDER_KEY: &str = "plugin.security.provider";
 
+/// Of both providers that go by certificates.
+const CRL_KEY: &str = "plugin.security.file.crl";
 const SSLDIR_KEY: &str = "plugin.choria.ssldir";
 /// Where Puppet keeps the files of a host.
 const SSLDIR_ROOT: &str = "/etc/puppetlabs/puppet/ssl";
@@ -57,6 +61,8 @@ pub struct X509Files {
     pub key: PathBuf,
     /// The trusted authorities.
     pub ca: PathBuf,
+    /// Their revocation lists.
+    pub crl: Option<PathBuf>,
 }
 
 /// The files of a provider that goes by tokens, and whom it believes.
@@ -103,14 +109,24 @@ impl X509Files {
         &self,
         read: impl Fn(&Path) -> Result<String, E>,
     ) -> Result<Arc<TlsConfig>, E> {
+        let crl = self.crl.as_deref().map(&read).transpose()?;
+        self.tls_with_crl(crl.as_deref(), read)
+    }
+
+    /// As [`Self::tls`], with revocation lists that were read already.
+    ///
+    /// # Errors
+    /// As [`Self::tls`].
+    pub fn tls_with_crl<E: From<TlsConfigError>>(
+        &self,
+        crl: Option<&str>,
+        read: impl Fn(&Path) -> Result<String, E>,
+    ) -> Result<Arc<TlsConfig>, E> {
         let ca = read(&self.ca)?;
         let (certificate, key) = (read(&self.certificate)?, read(&self.key)?);
         let identity = Some((&*certificate, &*key));
-        Ok(client_config(
-            Some(&ca),
-            identity,
-            ServerVerification::Full,
-        )?)
+        let full = ServerVerification::Full;
+        Ok(client_config_with_crl(Some(&ca), crl, identity, full)?)
     }
 }
 
@@ -201,11 +217,13 @@ fn read_file(reader: &mut Reader<'_>, needs: X509Needs) -> X509Files {
         certificate: path("plugin.security.file.certificate", needs.identity),
         key: path("plugin.security.file.key", needs.identity),
         ca: path("plugin.security.file.ca", needs.ca),
+        crl: reader.opt_path(CRL_KEY),
     }
 }
 
 fn read_puppet(reader: &mut Reader<'_>, owner: Owner<'_>, needs: X509Needs) -> X509Files {
     let configured = reader.opt_path(SSLDIR_KEY);
+    let crl = reader.opt_path(CRL_KEY);
     if !needs.identity && !needs.ca {
         return X509Files::default();
     }
@@ -227,6 +245,7 @@ fn read_puppet(reader: &mut Reader<'_>, owner: Owner<'_>, needs: X509Needs) -> X
         certificate: ssldir.join("certs").join(&own),
         key: ssldir.join("private_keys").join(&own),
         ca: ssldir.join("certs").join("ca.pem"),
+        crl,
     }
 }
 

@@ -494,6 +494,7 @@ own.key = v
             certificate: "/etc/c.pem".into(),
             key: "/etc/k.pem".into(),
             ca: "/etc/ca.pem".into(),
+            crl: None,
         };
         assert_eq!(config.security, Provider::X509(files));
         assert_eq!(config.facts_files.len(), 2);
@@ -570,7 +571,12 @@ ttl = 5
         };
         let files = |ssldir: &str| {
             Provider::X509(X509Files {
-                certificate: format!("{ssldir}/certs/n1.pem").into(),
+                certificate: format!(
+                    "{ssldir
+    crl: None,
+}/certs/n1.pem"
+                )
+                .into(),
                 key: format!("{ssldir}/private_keys/n1.pem").into(),
                 ca: format!("{ssldir}/certs/ca.pem").into(),
             })

@@ -33,7 +33,8 @@ use crate::gate::VerifyEach;
 use crate::node::{Node, NodeScratch};
 use crate::pool::WorkerPool;
 use crate::requests::RequestSigner;
-use crate::security::{Loaded, NodeTokenError};
+use crate::revocation::CrlWatch;
+use crate::security::{Loaded, NodeTokenError, tls_with_crl};
 use crate::setup::{AgentSet, NodeOptions, NodeSetup, SetupError};
 
 /// The longest the loop sleeps; a stop is noticed at once by its wake.
@@ -140,6 +141,7 @@ fn run(config: &NodeConfig, mut program: Program, stop: &Stop) -> Result<(), Run
         nonce_signer,
         own_requests,
         tls,
+        crl,
     } = Loaded::new(config, unix_now().as_secs(), read)?;
     let mut options = node_options(config, requests);
     options.reply_signer = reply_signer;
@@ -158,7 +160,13 @@ fn run(config: &NodeConfig, mut program: Program, stop: &Stop) -> Result<(), Run
     let endpoint = NodeEndpoint::new(node, tls);
     let options = DriverOptions::default();
     let mut driver = Driver::new(clock, options, NodeScratch::new(), Some(stop.wake.clone()))?;
-    let index = driver.add(Hosted { endpoint, sources }, None);
+    let hosted = Hosted {
+        endpoint,
+        sources,
+        crl,
+        config: config.clone(),
+    };
+    let index = driver.add(hosted, None);
     let pool = WorkerPool::new(stop.wake.clone());
     let watcher = Watcher::start(&config.external, &stop.wake)?;
     info!(
@@ -303,6 +311,8 @@ fn read_facts_files(paths: &[PathBuf]) -> Facts {
 struct Hosted {
     endpoint: NodeEndpoint,
     sources: Sources,
+    crl: Option<CrlWatch>,
+    config: NodeConfig,
 }
 
 impl Hosted {
@@ -339,6 +349,12 @@ impl Hosted {
             let classes = self.sources.read_classes();
             self.endpoint.node_mut().set_classes(classes);
         }
+        if let Some(crl) = &mut self.crl {
+            let tls = crl.refresh(at.unix, |text| tls_with_crl(&self.config, text, read));
+            if let Some(tls) = tls {
+                self.endpoint.set_tls(tls);
+            }
+        }
     }
 }
 
@@ -364,10 +380,12 @@ impl Endpoint for Hosted {
     }
 
     fn handle_connect_failed(&mut self, at: Moment, shared: &mut NodeScratch) {
+        self.refresh(at);
         self.endpoint.handle_connect_failed(at, shared);
     }
 
     fn handle_disconnected(&mut self, at: Moment, shared: &mut NodeScratch) {
+        self.refresh(at);
         self.endpoint.handle_disconnected(at, shared);
     }
 

@@ -30,6 +30,11 @@ impl NodeEndpoint {
         &self.node
     }
 
+    /// Speaks TLS with another configuration from the next connection on.
+    pub fn set_tls(&mut self, tls: Option<Arc<TlsConfig>>) {
+        self.tls = tls;
+    }
+
     /// The node, to act on.
     pub const fn node_mut(&mut self) -> &mut Node {
         &mut self.node

@@ -44,6 +44,7 @@ pub mod status;
 
 mod members;
 mod replay;
+mod revocation;
 mod security;
 
 pub use self::config::{NodeConfig, NodeFlags};

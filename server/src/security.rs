@@ -15,6 +15,7 @@ use muster_reactor::rustls::ClientConfig as TlsConfig;
 use crate::config::NodeConfig;
 use crate::daemon::RunError;
 use crate::requests::{RequestSigner, SignToken, SignX509, Unsigned};
+use crate::revocation::CrlWatch;
 
 /// A node's keys and trust, ready for use.
 pub(crate) struct Loaded {
@@ -28,6 +29,8 @@ pub(crate) struct Loaded {
     pub(crate) own_requests: Option<Arc<dyn RequestSigner>>,
     /// How the connection is encrypted, where it is.
     pub(crate) tls: Option<Arc<TlsConfig>>,
+    /// The revocation list, where there is one.
+    pub(crate) crl: Option<CrlWatch>,
 }
 
 /// Why a token is none for this node.
@@ -69,14 +72,17 @@ impl Loaded {
         files: &X509Files,
         read: impl Fn(&Path) -> Result<String, RunError>,
     ) -> Result<Self, RunError> {
+        let mut revocation = None;
         let requests = if config.insecure {
             RequestSecurity::InsecureAcceptAll
         } else {
-            RequestSecurity::X509(Box::new(Verifier::new(TrustPolicy {
+            let verifier = Verifier::new(TrustPolicy {
                 roots_pem: read(&files.ca)?,
                 allow: config.allow.clone(),
                 privileged: config.privileged.clone(),
-            })?))
+            })?;
+            revocation = Some(verifier.revocation());
+            RequestSecurity::X509(Box::new(verifier))
         };
         let own_requests: Option<Arc<dyn RequestSigner>> = if config.insecure {
             Some(Arc::new(Unsigned::Insecure))
@@ -90,13 +96,23 @@ impl Loaded {
                 Err(error) => return Err(error.into()),
             }
         };
-        let tls = config.tls.then(|| files.tls(read)).transpose()?;
+        let path = files.crl.as_deref();
+        let mut crl = path.map(|path| CrlWatch::new(path, revocation));
+        let tls = |text: Option<&str>| {
+            let tls = config.tls.then(|| files.tls_with_crl(text, &read));
+            tls.transpose()
+        };
+        let tls = match &mut crl {
+            Some(crl) => crl.read(|text| tls(Some(text)))?,
+            None => tls(None)?,
+        };
         Ok(Self {
             requests,
             reply_signer: None,
             nonce_signer: None,
             own_requests,
             tls,
+            crl,
         })
     }
 
@@ -124,7 +140,20 @@ impl Loaded {
             own_requests: Some(Arc::new(SignToken(Arc::clone(&signer)))),
             nonce_signer: Some(signer),
             tls,
+            crl: None,
         })
+    }
+}
+
+/// TLS with another revocation list, for a node that goes by a certificate.
+pub(crate) fn tls_with_crl(
+    config: &NodeConfig,
+    crl: &str,
+    read: impl Fn(&Path) -> Result<String, RunError>,
+) -> Result<Option<Arc<TlsConfig>>, RunError> {
+    match &config.security {
+        Provider::X509(files) if config.tls => files.tls_with_crl(Some(crl), read).map(Some),
+        Provider::X509(_) | Provider::Token(_) => Ok(None),
     }
 }
 

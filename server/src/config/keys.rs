@@ -148,6 +148,12 @@ pub const KEYS: &[KeyInfo] = &[
         "the authority of callers and brokers",
     ),
     key(
+        "plugin.security.file.crl",
+        "path",
+        "none",
+        "revocation lists of the authority, read again when they change; a revoked caller or broker is refused",
+    ),
+    key(
         "plugin.choria.security.certname_whitelist",
         "list of patterns",
         "`\\.mcollective$`, `\\.choria$`",
