@@ -2,6 +2,7 @@
 
 mod recorded;
 mod refusals;
+mod revoked;
 mod signing;
 
 use muster_pki::{Authority, Issued, KeyKind, Profile, Role, Validity};

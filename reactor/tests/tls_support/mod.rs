@@ -34,7 +34,7 @@ pub(crate) const SERVER_NAME: &str = "broker.example";
 
 pub(crate) struct Authority {
     pub(crate) pem: String,
-    issuer: Issuer<'static, KeyPair>,
+    pub(crate) issuer: Issuer<'static, KeyPair>,
 }
 
 pub(crate) struct Identity {
