@@ -571,14 +571,10 @@ ttl = 5
         };
         let files = |ssldir: &str| {
             Provider::X509(X509Files {
-                certificate: format!(
-                    "{ssldir
-    crl: None,
-}/certs/n1.pem"
-                )
-                .into(),
+                certificate: format!("{ssldir}/certs/n1.pem").into(),
                 key: format!("{ssldir}/private_keys/n1.pem").into(),
                 ca: format!("{ssldir}/certs/ca.pem").into(),
+                crl: None,
             })
         };
         let settings = Settings::parse("identity = n1", "server.conf");
