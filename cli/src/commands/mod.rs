@@ -1,6 +1,7 @@
 //! One module a sub-command: its arguments, what it runs, its exit code.
 
 mod ask;
+mod backplane;
 mod broker;
 mod buildinfo;
 mod ca;
@@ -42,6 +43,8 @@ pub(crate) enum Command {
     /// Describe agents: their actions, inputs and outputs.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
+    /// Manage the instances of an application that embeds a backplane.
+    Backplane(backplane::BackplaneArgs),
     /// Run the network broker.
     Broker(broker::BrokerArgs),
     /// Run a node.
@@ -74,7 +77,8 @@ impl Command {
             Self::Inventory(args) => json(args.is_json()),
             Self::Plugin(command) => json(command.is_json()),
             Self::Tool(command) => command.form(),
-            Self::Broker(_)
+            Self::Backplane(_)
+            | Self::Broker(_)
             | Self::Server(_)
             | Self::Ca(_)
             | Self::Demo(_)
@@ -97,6 +101,7 @@ pub(crate) fn run(cli: Cli, started: Clock) -> Result<Exit, Failure> {
         Command::Facts(args) => facts::run(&args),
         Command::Inventory(args) => inventory::run(&args),
         Command::Plugin(command) => plugin::run(&command),
+        Command::Backplane(args) => backplane::run(&args),
         Command::Broker(args) => broker::run(&args),
         Command::Server(args) => server::run(&args),
         Command::Ca(args) => ca::run(&args),

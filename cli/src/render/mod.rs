@@ -2,6 +2,7 @@
 //!
 //! What nodes say is shown with its control characters made visible, so that no node can command the terminal.
 
+pub(crate) mod backplane;
 pub(crate) mod config;
 pub(crate) mod duration;
 pub(crate) mod event;
