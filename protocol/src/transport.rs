@@ -24,11 +24,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::base64::{self, Base64Error};
-use crate::json::{self, LayerError, RawStr, Reader, Text};
+use crate::json::{self, LayerError, Reader, Text};
 use crate::version::ProtocolVersion;
 
+mod digest;
 mod names;
 
+pub(crate) use self::digest::Digest;
 use self::names::{FederationNames, HeaderNames};
 
 /// One hop of the trace: usually the broker a message came in by, the processor's identity, the broker it left by.
@@ -268,57 +270,6 @@ impl<'a> Federation<'a> {
             write_strings(fields.out, &self.targets);
         }
         out.push(b'}');
-    }
-}
-
-/// Data and sender of a transport, for readers that bring their own buffers and need no trace.
-pub(crate) struct Digest<'a> {
-    pub(crate) version: ProtocolVersion,
-    pub(crate) data: RawStr<'a>,
-    pub(crate) sender: Option<Cow<'a, str>>,
-}
-
-impl<'a> Digest<'a> {
-    pub(crate) fn read(payload: &'a [u8]) -> Result<Self, LayerError> {
-        let mut reader = Reader::new(payload)?;
-        let mut protocol = Text::new("protocol");
-        let mut data = Text::new("data");
-        let mut sender_v1 = Text::new("headers.mc_sender");
-        let mut sender_v2 = Text::new("headers.sender");
-        reader.object("transport")?;
-        while let Some(key) = reader.next_key()? {
-            match &*key.to_cow() {
-                "protocol" => protocol.read(&mut reader)?,
-                "data" => data.read(&mut reader)?,
-                "headers" if !reader.null()? => {
-                    reader.object("headers")?;
-                    while let Some(key) = reader.next_key()? {
-                        match &*key.to_cow() {
-                            "mc_sender" => sender_v1.read(&mut reader)?,
-                            "sender" => sender_v2.read(&mut reader)?,
-                            _ => {
-                                reader.value()?;
-                            }
-                        }
-                    }
-                }
-                "headers" => {}
-                _ => {
-                    reader.value()?;
-                }
-            }
-        }
-        reader.end()?;
-        let version = protocol.version(ProtocolVersion::transport)?;
-        let sender = match version {
-            ProtocolVersion::V1 => sender_v1,
-            ProtocolVersion::V2 => sender_v2,
-        };
-        Ok(Self {
-            version,
-            data: data.non_empty()?,
-            sender: sender.optional(),
-        })
     }
 }
 

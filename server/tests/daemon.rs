@@ -278,7 +278,7 @@ fn a_daemon_with_a_token_shows_it_and_answers_holders_of_tokens() {
     let connect: serde_json::Value = serde_json::from_str(&peer.connect).unwrap();
     assert_eq!(
         (&connect["auth_token"], &connect["jwt"]),
-        (&token.clone().into(), &token.clone().into())
+        (&token.clone().into(), &token.into())
     );
     let node_key = SigningKey::from_seed_hex(NODE_SEED).unwrap().public();
     assert!(node_key.verify_nonce("Rq0-_x", connect["sig"].as_str().unwrap()));

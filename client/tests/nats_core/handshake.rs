@@ -333,8 +333,9 @@ fn credentials(tls: TlsMode, nonce: &str) -> [Option<Box<str>>; 3] {
         f.core.handle_tls_ready(f.now);
     }
     let hello = f.written();
-    let line = hello.strip_prefix("CONNECT ").unwrap().lines().next();
-    let connect = Connect::parse(line.unwrap().as_bytes()).unwrap();
+    let line = hello.strip_prefix("CONNECT ").expect("a CONNECT");
+    let line = line.lines().next().expect("a line");
+    let connect = Connect::parse(line.as_bytes()).expect("a CONNECT's argument");
     [connect.auth_token, connect.jwt, connect.sig]
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A [`Signer`] holds a client's key and certificate and signs request bytes. A [`Verifier`] holds a node's
 //! trust and decides about a signed request: whose it is, and whether that caller is privileged. For tokens
-//! [`TokenSigner`](tokens::TokenSigner) and [`TokenVerifier`](tokens::TokenVerifier) do the same.
+//! [`TokenSigner`](tokens::TokenSigner) and [`TokenVerifier`] do the same.
 //! The module takes and gives strings and bytes; it knows nothing of the messages around them.
 //!
 //! It is no TLS policy (that belongs to the reactor), no authorisation of actions (that belongs to the
