@@ -21,6 +21,7 @@ use super::session::PREPARE_TIMEOUT;
 use crate::nats::{ClientConfig, ConnectOptions, ServerAddr, TlsMode};
 use crate::provider::{
     Owner, Provider, ProviderKind, TokenFiles, X509Files, X509Needs, legacy_certificates_warning,
+    remote_signer_warning,
 };
 
 /// Appended to a user's name to make a certificate name.
@@ -119,7 +120,8 @@ impl FleetSettings {
             .filter(|_| tls)
             .and_then(TokenFiles::tls_warning);
         let legacy = legacy_certificates_warning(&mut reader);
-        let warnings = unchecked.into_iter().chain(legacy).collect();
+        let remote = remote_signer_warning(&mut reader);
+        let warnings = [unchecked, legacy, remote].into_iter().flatten().collect();
         let ttl_min = match token {
             Some(_) => ProtocolVersion::V2.ttl_min(),
             None => ProtocolVersion::V1.ttl_min(),

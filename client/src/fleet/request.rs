@@ -34,7 +34,7 @@ pub struct RequestParts<'a> {
 /// A signed request in its transport. `unix` is the wall clock, `broker` the address of the broker it leaves by.
 ///
 /// # Errors
-/// A node would not accept the request, or the key does not sign.
+/// A node would not accept the request or the caller's token, or the key does not sign.
 pub fn encode_request(
     caller: &Caller,
     parts: &RequestParts<'_>,
@@ -58,6 +58,9 @@ pub fn encode_request(
             signer
                 .check_time(unix.as_secs())
                 .map_err(SecurityError::Token)?;
+            signer
+                .check_own_request(&caller.caller_id)
+                .map_err(|error| BuildError::Signature(error.to_string()))?;
             signature = signer.sign_base64(document.as_bytes()).into();
             RequestProof::Token {
                 signature_b64: &signature,

@@ -153,6 +153,15 @@ fn what_nodes_would_refuse_is_not_sent() {
             "{error}"
         );
     }
+    let other = Caller {
+        caller_id: "up=fred".to_owned(),
+        ..caller.clone()
+    };
+    let error = at(&other, 1_795_587_600).unwrap_err().to_string();
+    assert!(
+        error.contains("shows the token of \"up=ginger\""),
+        "{error}"
+    );
     let brief = Caller {
         ttl: Duration::from_secs(1),
         ..caller.clone()

@@ -1,5 +1,8 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::filter::parse_fact_filter;
+use crate::transport::Transport;
 
 /// The published sample.
 const SAMPLE: &str = r#"{"protocol":"choria:request:1","message":"{\"agent\":\"rpcutil\",\"action\":\"get_fact\",\"data\":{\"fact\":\"os.name\"}}","envelope":{"requestid":"5e1d2c3b4a5968778695a4b3c2d1e0f9","senderid":"admin1.example.net","callerid":"choria=rip.mcollective","collective":"mcollective","agent":"rpcutil","ttl":60,"time":1700000000,"filter":{"fact":[],"cf_class":[],"agent":["rpcutil"],"identity":[],"compound":[]}}}"#;
@@ -299,5 +302,55 @@ fn a_version_2_body_is_decoded_once_more_where_it_decodes() {
         );
         let request = Request::parse(text.as_bytes()).unwrap();
         assert_eq!(&*request.body(), body, "{field}");
+    }
+}
+
+proptest! {
+    /// A request of either version comes out of its three layers as it went in.
+    #[test]
+    fn requests_survive_their_layers(
+        is_v2 in any::<bool>(),
+        message in "\\PC{1,60}",
+        id in "[0-9a-f]{32}",
+        names in prop::array::uniform4("[a-z.=\"\\\\<\u{e9}\u{2028}]{1,12}"),
+        ttl in 30..1_000_000_i64,
+        time in 1..i64::MAX,
+        identity in prop::collection::vec("\\PC{0,8}", 0..3),
+    ) {
+        let [sender, caller, collective, agent] = &names;
+        let version = if is_v2 { ProtocolVersion::V2 } else { ProtocolVersion::V1 };
+        let request = Request {
+            version,
+            message: message.as_str().into(),
+            request_id: id.as_str().into(),
+            sender_id: sender.into(),
+            caller_id: caller.into(),
+            collective: collective.into(),
+            agent: agent.into(),
+            ttl,
+            time,
+            filter: Filter { identity, ..Filter::default() },
+        };
+        prop_assert_eq!(request.validate(), Ok(()));
+        let proof = match version {
+            ProtocolVersion::V1 => RequestProof::X509 { signature_b64: "c2ln", pubcert: &message },
+            ProtocolVersion::V2 => RequestProof::Token {
+                signature_b64: "c2ln",
+                caller: "a.b.c",
+                signer: Some(sender),
+            },
+        };
+        let headers = Headers { reply_to: Some(caller.into()), ..Headers::default() };
+        let (mut payload, mut secure) = (Vec::new(), Vec::new());
+        let document = request.to_document();
+        encode_signed_request(&mut payload, &mut Scratch::new(), &document, &proof, &headers);
+        let transport = Transport::parse(&payload).unwrap();
+        prop_assert_eq!(transport.version, version);
+        prop_assert_eq!(&transport.headers, &headers);
+        transport.decode_data(&mut secure).unwrap();
+        let parsed = SecureRequest::parse_as(version, &secure).unwrap();
+        prop_assert_eq!(parsed.proof(), proof);
+        prop_assert_eq!(&*parsed.message, &*document);
+        prop_assert_eq!(Request::parse_as(version, parsed.message.as_bytes()).unwrap(), request);
     }
 }

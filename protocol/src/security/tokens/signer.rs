@@ -3,7 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::verifier::check_own_request;
 use super::{Claims, SIGNATURE_BYTES, SigningKey, TokenError, UnverifiedToken};
+use crate::security::VerifyError;
 
 /// A token and its key. The token is not verified: who holds it need not know its issuer.
 #[derive(Debug)]
@@ -54,6 +56,19 @@ impl TokenSigner {
     /// It is not.
     pub fn check_time(&self, unix_now: u64) -> Result<(), TokenError> {
         self.claims.standard().check_time(unix_now)
+    }
+
+    /// Whether nodes would take a request of the holder's own under this caller id.
+    ///
+    /// A provisioner may always ask: the nodes it asks are those that check nothing yet.
+    ///
+    /// # Errors
+    /// They would not.
+    pub fn check_own_request(&self, caller_id: &str) -> Result<(), VerifyError> {
+        if self.claims.client_permissions().provisioner {
+            return Ok(());
+        }
+        check_own_request(&self.claims, caller_id)
     }
 
     /// The signature over `message`, raw.

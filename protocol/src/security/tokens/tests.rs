@@ -260,3 +260,22 @@ fn a_signer_is_a_token_and_its_own_seed() {
     let error = TokenSigner::new(&token, &"x".repeat(64)).unwrap_err();
     assert_eq!(error, TokenError::Seed(KeyError::NotHex));
 }
+
+#[test]
+fn a_holder_knows_what_nodes_would_refuse() {
+    let check = |permissions, caller_id: &str| {
+        let token = issue(ORG, client(CALLER, "up=bob", permissions));
+        let signer = TokenSigner::new(&token, &seed_hex(CALLER)).unwrap();
+        let checked = signer.check_own_request(caller_id);
+        checked.map_or_else(|error| error.reason(), |()| "allowed")
+    };
+    let provisioner = ClientPermissions {
+        provisioner: true,
+        ..ClientPermissions::default()
+    };
+    assert_eq!(check(fleet(), "up=bob"), "allowed");
+    assert_eq!(check(fleet(), "up=alice"), "caller_not_in_token");
+    assert_eq!(check(signed_fleet(), "up=bob"), "delegation_required");
+    assert_eq!(check(delegator(), "up=bob"), "no_fleet_management");
+    assert_eq!(check(provisioner, "up=bob"), "allowed");
+}

@@ -69,24 +69,7 @@ impl TokenVerifier {
         now: u64,
     ) -> Result<Arc<VerifiedToken>, VerifyError> {
         let caller = self.caller_token(request.pubcert_pem, now)?;
-        let Claims::Client(claims) = &caller.claims else {
-            return Err(VerifyError::NotAClient {
-                identity: caller.claims.holder().to_owned(),
-            });
-        };
-        let permissions = caller.claims.client_permissions();
-        if permissions.signed_fleet_management {
-            return Err(VerifyError::DelegationRequired);
-        }
-        if !permissions.fleet_management {
-            return Err(VerifyError::NoFleetManagement);
-        }
-        if claims.caller_id != request.caller_id {
-            return Err(VerifyError::CallerNotInToken {
-                caller_id: request.caller_id.to_owned(),
-                holder: claims.caller_id.clone(),
-            });
-        }
+        check_own_request(&caller.claims, request.caller_id)?;
         Ok(caller)
     }
 
@@ -146,6 +129,29 @@ impl TokenVerifier {
         self.cache.insert(text, Arc::clone(&token));
         Ok(token)
     }
+}
+
+/// Whether the holder of this token may ask in its own name, under this caller id.
+pub(super) fn check_own_request(claims: &Claims, caller_id: &str) -> Result<(), VerifyError> {
+    let Claims::Client(client) = claims else {
+        return Err(VerifyError::NotAClient {
+            identity: claims.holder().to_owned(),
+        });
+    };
+    let permissions = claims.client_permissions();
+    if permissions.signed_fleet_management {
+        return Err(VerifyError::DelegationRequired);
+    }
+    if !permissions.fleet_management {
+        return Err(VerifyError::NoFleetManagement);
+    }
+    if client.caller_id != caller_id {
+        return Err(VerifyError::CallerNotInToken {
+            caller_id: caller_id.to_owned(),
+            holder: client.caller_id.clone(),
+        });
+    }
+    Ok(())
 }
 
 impl fmt::Debug for TokenVerifier {
