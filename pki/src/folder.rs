@@ -47,6 +47,8 @@ pub enum FolderError {
     Foreign(PathBuf),
     /// All certificates that are meant are revoked already.
     Revoked(String),
+    /// The revocation list has a certificate that the book does not know as revoked: a new list would forget it.
+    Forgotten(PathBuf, Serial),
 }
 
 /// A certificate that was issued, and where it lies.
@@ -319,15 +321,24 @@ impl CaFolder {
     /// Writes the revocation list; returns its file and what it says.
     ///
     /// # Errors
-    /// The authority is not valid now, `days` is none, or what the file system says.
+    /// The authority is not valid now, `days` is none, the list before has what the book lost, or what the file system says.
     pub fn write_crl(&self, now: u64, days: u32) -> Result<(PathBuf, CrlInfo), FolderError> {
         let (this_update, next_update) = Validity::days_from(now, days).bounds()?;
         let authority = self.authority()?;
         authority.check_dates(now)?;
         let path = self.crl_path();
-        let number = next_number(&path, now);
-        let pem =
-            authority.revocation_list(&self.index.revoked(), number, this_update, next_update)?;
+        let revoked = self.index.revoked();
+        let before = list_before(&path)?;
+        if let Some(list) = &before {
+            let is_kept = |serial: &&Serial| revoked.iter().any(|cert| cert.serial == **serial);
+            if let Some(lost) = list.revoked.iter().find(|serial| !is_kept(serial)) {
+                return Err(FolderError::Forgotten(path, lost.clone()));
+            }
+        }
+        // Lists grow in number; the clock serves where there was none before.
+        let number = before.and_then(|list| list.number);
+        let number = number.map_or(now, |number| now.max(number.saturating_add(1)));
+        let pem = authority.revocation_list(&revoked, number, this_update, next_update)?;
         write_public(&path, &pem, IfExists::Replace)
             .map_err(|e| FolderError::Io(path.clone(), e))?;
         Ok((path, CrlInfo::from_pem(&pem)?))
@@ -382,13 +393,15 @@ impl CaFolder {
     }
 }
 
-/// Lists grow in number. The clock serves where the list before is lost.
-fn next_number(path: &Path, now: u64) -> u64 {
-    let before = fs::read_to_string(path)
-        .ok()
-        .and_then(|text| CrlInfo::from_pem(&text).ok())
-        .and_then(|list| list.number);
-    before.map_or(now, |number| now.max(number.saturating_add(1)))
+fn list_before(path: &Path) -> Result<Option<CrlInfo>, FolderError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(FolderError::Io(path.to_owned(), e)),
+    };
+    let list = CrlInfo::from_pem(&text);
+    list.map(Some)
+        .map_err(|e| FolderError::Pki(Some(path.to_owned()), e))
 }
 
 fn entry_of(info: &CertInfo, role: Role) -> Entry {
@@ -438,6 +451,11 @@ impl fmt::Display for FolderError {
                 path.display()
             ),
             Self::Revoked(which) => write!(f, "{which:?} is revoked already"),
+            Self::Forgotten(path, serial) => write!(
+                f,
+                "{} has the revoked certificate {serial} that {INDEX} does not know as such; revoke it by its file, or bring the book back",
+                path.display()
+            ),
         }
     }
 }

@@ -222,6 +222,32 @@ fn lists_grow_in_number_even_without_the_one_before() {
 }
 
 #[test]
+fn a_lost_book_makes_no_list_forget() {
+    let dir = folder();
+    let mut folder = CaFolder::open(dir.path()).unwrap();
+    let first = issue(&mut folder, Role::Node, "node1");
+    folder
+        .revoke("node1", Reason::KeyCompromise, NOW, 30)
+        .unwrap();
+    drop(folder);
+    let before = read(&dir.path().join("crl.pem"));
+    fs::remove_file(dir.path().join("issued.txt")).unwrap();
+    let mut folder = CaFolder::open(dir.path()).unwrap();
+    let refused = folder.write_crl(NOW + 1, 30).unwrap_err().to_string();
+    assert!(
+        refused.contains(&first.info.serial.to_string()),
+        "{refused}"
+    );
+    assert_eq!(read(&dir.path().join("crl.pem")), before);
+    // Its file, which is still there, brings it back.
+    folder
+        .revoke("node1", Reason::KeyCompromise, NOW + 1, 30)
+        .unwrap();
+    let list = CrlInfo::from_pem(&read(&folder.crl_path())).unwrap();
+    assert_eq!(list.revoked, [first.info.serial]);
+}
+
+#[test]
 fn an_authority_out_of_its_time_signs_nothing() {
     let dir = folder();
     let mut folder = CaFolder::open(dir.path()).unwrap();
