@@ -122,7 +122,7 @@ impl Broker {
             questions: (0..capacity.shards).map(|_| Questions::default()).collect(),
             events,
             stop: Arc::new(AtomicBool::new(false)),
-            tls: Arc::new(TlsSlot::new(config.tls.clone())),
+            tls: Arc::new(TlsSlot::new(config.tls)),
             threads: Vec::new(),
             clock: Clock::start(),
             started_unix: muster_reactor::clock::unix_now(),
@@ -206,6 +206,15 @@ impl Broker {
         T: Send + 'static,
         F: Fn(&ShardCore, Duration) -> T + Clone + Send + 'static,
     {
+        self.ask_loops(move |shard, now| question(shard.core(), now))
+    }
+
+    /// As [`Self::ask`], of what the cores do not know: sockets and TLS.
+    pub(crate) fn ask_loops<T, F>(&self, question: F) -> Vec<Option<T>>
+    where
+        T: Send + 'static,
+        F: Fn(&ShardLoop, Duration) -> T + Clone + Send + 'static,
+    {
         let answers: Vec<Receiver<T>> = self
             .questions
             .iter()
@@ -213,8 +222,8 @@ impl Broker {
             .map(|(questions, wake)| {
                 let (sender, receiver) = bounded(1);
                 let question = question.clone();
-                let boxed: Question = Box::new(move |core, now| {
-                    let _ = sender.send(question(core, now));
+                let boxed: Question = Box::new(move |shard, now| {
+                    let _ = sender.send(question(shard, now));
                 });
                 questions.0.lock().push(boxed);
                 wake.wake();

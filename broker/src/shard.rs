@@ -56,7 +56,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 const STOP_MAX: Duration = Duration::from_millis(500);
 
 /// A question to a shard, answered on its own thread between two steps.
-pub(crate) type Question = Box<dyn FnOnce(&ShardCore, Duration) + Send>;
+pub(crate) type Question = Box<dyn FnOnce(&ShardLoop, Duration) + Send>;
 
 /// Something a shard has to say to the log.
 #[derive(Debug)]
@@ -152,6 +152,16 @@ impl ShardLoop {
             self.sleep()?;
         }
         self.stop()
+    }
+
+    pub(crate) const fn core(&self) -> &ShardCore {
+        &self.core
+    }
+
+    /// The TLS of a connection, where it has any.
+    pub(crate) fn session(&self, key: Key) -> Option<&TlsSession> {
+        let io = self.ios.get(key.index as usize)?.as_deref()?;
+        (io.key == key).then(|| io.channel.tls()).flatten()
     }
 
     fn turn(&mut self) -> io::Result<()> {
@@ -557,7 +567,7 @@ impl ShardLoop {
     fn answer_questions(&self) {
         let questions = std::mem::take(&mut *self.links.questions.lock());
         for question in questions {
-            question(&self.core, self.links.clock.now());
+            question(self, self.links.clock.now());
         }
     }
 

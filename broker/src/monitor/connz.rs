@@ -4,9 +4,11 @@
 //! gives details of those alone; the parts are merged here. So a page of fifty thousand connections costs a shard one
 //! pass over figures that allocates nothing, and the merge sees no more than it may need.
 //!
-//! Not shown, because the routing core does not know it: TLS version, cipher suite and certificates.
+//! TLS is what the routing core does not know: the shards' loops are asked for it once the page is known. Certificates are
+//! shown with `auth` only, as they name who connects.
 
 mod sort;
+mod tls;
 
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use super::params::{Page, ParamError, Params, Subs};
 use super::{Moment, heard};
 use crate::Broker;
 use sort::{Rank, Sort};
+use tls::{Tls, sessions};
 
 #[derive(Debug, Serialize)]
 pub(super) struct Connz {
@@ -66,6 +69,8 @@ struct Connection {
     lang: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
+    #[serde(flatten)]
+    tls: Tls,
     #[serde(skip_serializing_if = "Option::is_none")]
     authorized_user: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,17 +155,26 @@ pub(super) fn connz(broker: &Broker, params: Params<'_>) -> Result<Connz, ParamE
     let total = parts.iter().map(|part| part.total).sum();
     let mut best: Vec<(Rank, ConnInfo)> = parts.into_iter().flat_map(|part| part.best).collect();
     best.sort_unstable_by_key(|(rank, _)| *rank);
-    let shown = best
+    let shown: Vec<ConnInfo> = best
         .into_iter()
         .skip(query.page.offset)
-        .take(query.page.limit);
+        .take(query.page.limit)
+        .map(|(_, info)| info)
+        .collect();
+    let mut sessions = sessions(broker, &shown, auth);
     let view = View {
         broker,
         moment,
         auth,
         subs,
     };
-    let connections: Vec<Connection> = shown.map(|(_, info)| view.connection(info)).collect();
+    let connections: Vec<Connection> = shown
+        .into_iter()
+        .map(|info| {
+            let tls = sessions.remove(&info.cid.0).unwrap_or_default();
+            view.connection(info, tls)
+        })
+        .collect();
     Ok(Connz {
         server_id: broker.core().config.info.server_id.clone(),
         now: rfc3339(moment.unix),
@@ -275,7 +289,7 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn connection(&self, info: ConnInfo) -> Connection {
+    fn connection(&self, info: ConnInfo, tls: Tls) -> Connection {
         let account = &self.broker.core().accounts()[0].name;
         let until = info.stopped.unwrap_or(self.moment.now);
         let user = the_user(self.broker).filter(|_| self.auth && info.introduced);
@@ -327,6 +341,7 @@ impl View<'_> {
                 .version
                 .filter(|version| !version.is_empty())
                 .map(|version| version.to_string()),
+            tls,
             authorized_user: user.map(Into::into),
             account: self.auth.then(|| account.clone()),
             subscriptions_list: list,
