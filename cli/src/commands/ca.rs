@@ -6,7 +6,7 @@
 mod args;
 mod show;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use muster_pki::{
     Authority, CaFolder, FolderError, KeyKind, Profile, Renewal, RequestError, RequestRules, Role,
@@ -159,7 +159,7 @@ fn validity(days: u32) -> Validity {
 
 fn paths(signed: &Signed) -> String {
     let line = |path: &Path| format!("{}\n", path.display());
-    let key = signed.key.as_ref().map(PathBuf::as_path).map(line);
+    let key = signed.key.as_deref().map(line);
     line(&signed.cert) + &key.unwrap_or_default()
 }
 

@@ -112,7 +112,7 @@ fn a_list_that_is_no_good_leaves_the_one_before_in_force() {
         ),
         (format!("{good}{good}"), 2, "it is the second one"),
         (String::new(), 0, "none in the pem text"),
-        (rip.cert_pem.clone(), 0, "none in the pem text"),
+        (rip.cert_pem, 0, "none in the pem text"),
     ] {
         match revocation.replace(&text) {
             Err(SecurityError::BadRevocationList { position, why }) => {
