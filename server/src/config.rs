@@ -183,6 +183,7 @@ impl NodeConfig {
         let authorise = read_authorisation(reader, &mut warnings);
         let (log_level, log_target) = read_log(reader);
         let ttl: i64 = reader.whole("ttl", 60, TTL_MIN..=TTL_MAX_DEFAULT);
+        let inactive_agents = read_inactive(reader);
         let mut config = Self {
             allow: reader.list("plugin.choria.security.certname_whitelist", &DEFAULT_ALLOW),
             privileged: reader.list(
@@ -200,7 +201,6 @@ impl NodeConfig {
                 Duration::from_millis(1)..=CONNECT_TIMEOUT_MAX,
             ),
             soft_shutdown: announce::seconds(reader, "soft_shutdown_timeout", 2),
-            inactive_agents: read_inactive(reader),
             raw_options: raw_options(settings),
             credentials,
             identity,
@@ -213,7 +213,11 @@ impl NodeConfig {
             log_level,
             log_target,
             ttl_max: TTL_MAX_DEFAULT,
-            external: ExternalOptions::read(reader, &flags.config_file),
+            external: ExternalOptions {
+                inactive: inactive_agents.clone(),
+                ..ExternalOptions::read(reader, &flags.config_file)
+            },
+            inactive_agents,
             config_file: flags.config_file.clone(),
             config_items: BTreeMap::new(),
             warnings,

@@ -81,6 +81,30 @@ pub const KEYS: &[KeyInfo] = &[
         "classes, one a line",
     ),
     key(
+        "libdir",
+        "paths, separated by `:`",
+        "none",
+        "where agents in other languages are found, in `mcollective/agent` and `choria/agent`",
+    ),
+    key(
+        "plugin.choria.agent_provider.mcorpc.libdir",
+        "paths, separated by `:`",
+        "none",
+        "more of the same, after those of `libdir`",
+    ),
+    key(
+        "plugin.choria.agent_provider.mcorpc.agent_shim",
+        "path",
+        "none",
+        "the program that runs Ruby agents",
+    ),
+    key(
+        "plugin.choria.agent_provider.mcorpc.config",
+        "path",
+        "none",
+        "its configuration file, needed with it",
+    ),
+    key(
         "soft_shutdown_timeout",
         "seconds",
         "2",

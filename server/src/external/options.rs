@@ -68,7 +68,8 @@ impl Default for ExternalOptions {
 }
 
 impl ExternalOptions {
-    /// Reads the keys of a node's configuration; `config_file` is where they stand.
+    /// Reads the keys of a node's configuration; `config_file` is where they stand. Which agents are switched off is a
+    /// matter of all agents, and left to the caller.
     pub fn read(reader: &mut Reader<'_>, config_file: &str) -> Self {
         const SHIM: &str = "plugin.choria.agent_provider.mcorpc.agent_shim";
         const SHIM_CONFIG: &str = "plugin.choria.agent_provider.mcorpc.config";
@@ -94,7 +95,6 @@ impl ExternalOptions {
                 .map(Path::to_owned)
                 .unwrap_or_default(),
             shim,
-            inactive: read_inactive(reader),
             ..Self::default()
         }
     }
@@ -104,28 +104,6 @@ impl ExternalOptions {
     pub const fn is_enabled(&self) -> bool {
         !self.library_dirs.is_empty()
     }
-}
-
-/// Names in `plugin.<agent>.activate_agent`, where that is false.
-fn read_inactive(reader: &mut Reader<'_>) -> BTreeSet<String> {
-    let keys: BTreeSet<_> = reader
-        .settings()
-        .entries()
-        .iter()
-        .map(|entry| entry.key().to_owned())
-        .collect();
-    let mut inactive = BTreeSet::new();
-    for key in &keys {
-        let name = key
-            .strip_prefix("plugin.")
-            .and_then(|rest| rest.strip_suffix(".activate_agent"));
-        if let Some(name) = name
-            && !reader.bool(key, true)
-        {
-            inactive.insert(name.to_owned());
-        }
-    }
-    inactive
 }
 
 #[cfg(test)]
@@ -148,8 +126,6 @@ mod tests {
 plugin.choria.agent_provider.mcorpc.libdir = /b:/c
 plugin.choria.agent_provider.mcorpc.agent_shim = /usr/bin/shim
 plugin.choria.agent_provider.mcorpc.config = /etc/shim.cfg
-plugin.parrot.activate_agent = no
-plugin.puppet.activate_agent = yes
 ",
         );
         assert_eq!(problems, "");
@@ -157,7 +133,6 @@ plugin.puppet.activate_agent = yes
         let shim = options.shim.as_ref().unwrap();
         assert_eq!(shim.program, PathBuf::from("/usr/bin/shim"));
         assert_eq!(shim.config, PathBuf::from("/etc/shim.cfg"));
-        assert_eq!(options.inactive, BTreeSet::from(["parrot".to_owned()]));
         assert_eq!(options.config_dir, PathBuf::from("/etc/choria"));
         assert!(options.is_enabled());
     }
@@ -165,13 +140,8 @@ plugin.puppet.activate_agent = yes
     #[test]
     fn problems_have_their_place() {
         let (_, problems) = read(
-            "plugin.x.activate_agent = maybe
-plugin.choria.agent_provider.mcorpc.agent_shim = /usr/bin/shim
+            "plugin.choria.agent_provider.mcorpc.agent_shim = /usr/bin/shim
 ",
-        );
-        assert!(
-            problems.contains("server.conf:1: plugin.x.activate_agent"),
-            "{problems}"
         );
         assert!(problems.contains("mcorpc.config is needed"), "{problems}");
         let (options, problems) = read("");
