@@ -21,7 +21,7 @@ use crate::application::{HealthCheck, InfoSource, LogLevels, Offer, Pausable, St
 use crate::auth::Authorization;
 use crate::backplane::Backplane;
 use crate::config::{ConfigProblem, ConfigProblems, ManagementConfig, TlsSetting, name_problem};
-use crate::ddl::collective;
+use crate::ddl::{AGENT, collective};
 use crate::facts::AppFacts;
 use crate::host;
 use crate::keeper::{Agenda, Keeper};
@@ -239,18 +239,18 @@ impl Builder {
             Some(_) => NodeFlags::default(),
             None => NodeFlags::laboratory(),
         };
-        let config = NodeConfig::from_settings(&settings, &flags).map_err(StartError::Settings)?;
+        let config = NodeConfig::from_settings(&settings, &flags);
+        let mut config = config.map_err(StartError::Settings)?;
         if self.tls.is_none() {
             warn!(
                 name = self.name,
                 "DANGEROUS: no tls is configured: nothing is encrypted, and whoever reaches the broker can call as anybody"
             );
         }
-        Ok(NodeConfig {
-            // What the host is classified as says nothing about the application.
-            classes_file: PathBuf::new(),
-            ..config
-        })
+        // What the host is classified as says nothing about the application.
+        config.classes_file = PathBuf::new();
+        AGENT.clone_into(&mut config.announce.component);
+        Ok(config)
     }
 
     fn take_identity(&mut self) -> String {
