@@ -1,10 +1,14 @@
 //! Programs that are run, and what they say.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use libtest_mimic::Failed;
+
+/// How often a log file is looked at.
+const LOG_INTERVAL: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// A `muster` command line, apart from the caller's own settings.
 pub(crate) fn muster(home: &Path, words: &[&str]) -> Command {
@@ -121,6 +125,31 @@ impl Daemon {
         };
         let log = daemon.child.stdout.take().expect("piped");
         daemon.wait_for(BufReader::new(log), awaited)?;
+        Ok(daemon)
+    }
+
+    /// As [`Daemon::start`], with all it says kept in a file.
+    #[allow(dead_code, reason = "shared by test programs")]
+    pub(crate) fn start_logging(
+        mut command: Command,
+        log: &Path,
+        awaited: &str,
+    ) -> Result<Self, Failed> {
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(File::create(log)?)
+            .spawn()?;
+        let mut daemon = Self {
+            child,
+            said: String::new(),
+        };
+        while !daemon.said.contains(awaited) {
+            if daemon.child.try_wait()?.is_some() {
+                return Err(format!("it ended early: {}", daemon.said).into());
+            }
+            std::thread::sleep(LOG_INTERVAL);
+            daemon.said = std::fs::read_to_string(log)?;
+        }
         Ok(daemon)
     }
 
