@@ -16,13 +16,16 @@ use muster_client::nats::ServerAddr;
 use muster_client::provider::{
     Owner, Provider, ProviderKind, X509Needs, legacy_certificates_warning,
 };
+use muster_client::resolve::{Seeker, SrvQuery, SrvSurroundings};
 use muster_protocol::request::TTL_MIN;
 use muster_protocol::security::{DEFAULT_ALLOW, DEFAULT_PRIVILEGED};
 use muster_settings::{Reader, Settings, SettingsErrors};
 use serde_json::Value;
 
+use crate::audit::AuditOptions;
 use crate::external::ExternalOptions;
-use crate::setup::{Authorisation, RawOptions, TTL_MAX_DEFAULT, is_subject_part};
+use crate::policy::store::PolicyOptions;
+use crate::setup::{RawOptions, TTL_MAX_DEFAULT, is_subject_part};
 
 pub use self::announce::{AnnounceConfig, RegistrationConfig, SourceConfig, SourceKind};
 pub use self::identity::derive_identity;
@@ -105,7 +108,7 @@ pub struct NodeConfig {
     /// The brokers.
     pub servers: Vec<ServerAddr>,
     /// Where brokers are looked up, where none is configured.
-    pub srv: Option<SrvConfig>,
+    pub srv: Option<SrvQuery>,
     /// How long a connection attempt may take.
     pub connect_timeout: Duration,
     /// User and password for the broker.
@@ -120,8 +123,10 @@ pub struct NodeConfig {
     pub allow: Vec<String>,
     /// Patterns of the names that may call for others.
     pub privileged: Vec<String>,
-    /// Who may call RPC agents.
-    pub authorise: Authorisation,
+    /// By which policies calls are allowed; none lets every verified caller call.
+    pub policies: Option<PolicyOptions>,
+    /// Where allowed calls are recorded, if anywhere.
+    pub audit: Option<AuditOptions>,
     /// Files with facts, later ones over earlier ones.
     pub facts_files: Vec<PathBuf>,
     /// The file with classes.
@@ -150,13 +155,6 @@ pub struct NodeConfig {
     pub warnings: Vec<String>,
 }
 
-/// How brokers are looked up in the domain name system.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SrvConfig {
-    /// The domain; where there is none, that of the fact `networking.domain`.
-    pub domain: Option<String>,
-}
-
 impl NodeConfig {
     /// Checks settings.
     ///
@@ -180,7 +178,7 @@ impl NodeConfig {
         let (servers, srv) = read_servers(reader, flags);
         let credentials = read_credentials(reader, flags);
         let security = read_security(reader, flags, provider, &identity, &mut warnings);
-        let authorise = read_authorisation(reader, &mut warnings);
+        let audit = AuditOptions::read(reader, &mut warnings);
         let (log_level, log_target) = read_log(reader);
         let ttl: i64 = reader.whole("ttl", 60, TTL_MIN..=TTL_MAX_DEFAULT);
         let inactive_agents = read_inactive(reader);
@@ -209,7 +207,8 @@ impl NodeConfig {
             tls: !flags.disable_tls,
             insecure: flags.insecure,
             security,
-            authorise,
+            policies: read_policies(reader),
+            audit,
             log_level,
             log_target,
             ttl_max: TTL_MAX_DEFAULT,
@@ -270,18 +269,21 @@ fn read_collectives(reader: &mut Reader<'_>, default: &str) -> (Vec<String>, Str
 }
 
 /// The brokers, or the default and where else to look for them.
-fn read_servers(
-    reader: &mut Reader<'_>,
-    flags: &NodeFlags,
-) -> (Vec<ServerAddr>, Option<SrvConfig>) {
+fn read_servers(reader: &mut Reader<'_>, flags: &NodeFlags) -> (Vec<ServerAddr>, Option<SrvQuery>) {
     const KEY: &str = "plugin.choria.middleware_hosts";
     let use_srv = reader.bool("plugin.choria.use_srv", true);
-    let domain = reader.opt_string("plugin.choria.srv_domain");
-    let domain = flags.variable("CHORIA_SRV_DOMAIN").or(domain);
+    // The query reads it; a table of keys goes by what this reader was asked for.
+    let _ = reader.has("plugin.choria.srv_domain");
     let hosts = reader.list(KEY, &[]);
     if hosts.is_empty() {
         let default = ServerAddr::parse(SERVER_DEFAULT).expect("a test reads the default");
-        return (vec![default], use_srv.then_some(SrvConfig { domain }));
+        let around = SrvSurroundings {
+            domain: flags.variable("CHORIA_SRV_DOMAIN"),
+            hostname: flags.hostname.clone().unwrap_or_default(),
+        };
+        // Its only problems are those of keys that are read here too.
+        let query = SrvQuery::read(reader.settings(), Seeker::Local, &around).ok();
+        return (vec![default], query.filter(|_| use_srv));
     }
     let mut servers = Vec::new();
     for host in &hosts {
@@ -342,19 +344,15 @@ fn read_security(
     provider
 }
 
-fn read_authorisation(reader: &mut Reader<'_>, warnings: &mut Vec<String>) -> Authorisation {
+fn read_policies(reader: &mut Reader<'_>) -> Option<PolicyOptions> {
     const PROVIDER: &str = "rpcauthprovider";
     let provider = reader.string(PROVIDER, "action_policy");
     // The fleet's files may write it with a capital.
     if !provider.eq_ignore_ascii_case("action_policy") {
         reader.problem(PROVIDER, "is not supported, only action_policy is");
     }
-    if !reader.bool("rpcauthorization", true) {
-        return Authorisation::AllowAll;
-    }
-    let warning = "rpcauthorization is on and policies are not supported: every RPC call is denied";
-    warnings.push(warning.to_owned());
-    Authorisation::DenyAll
+    let options = PolicyOptions::read(reader);
+    reader.bool("rpcauthorization", true).then_some(options)
 }
 
 fn read_log(reader: &mut Reader<'_>) -> (&'static str, LogTarget) {
@@ -426,10 +424,7 @@ fn config_items(config: &NodeConfig, settings: &Settings, ttl: i64) -> BTreeMap<
             "classesfile",
             Value::from(config.classes_file.to_string_lossy()),
         ),
-        (
-            "rpcauthorization",
-            Value::from(config.authorise == Authorisation::DenyAll),
-        ),
+        ("rpcauthorization", Value::from(config.policies.is_some())),
         ("loglevel", Value::from(config.log_level)),
         ("ttl", Value::from(ttl)),
     ];
@@ -454,7 +449,7 @@ impl std::fmt::Debug for NodeConfig {
             .field("tls", &self.tls)
             .field("insecure", &self.insecure)
             .field("security", &self.security)
-            .field("authorise", &self.authorise)
+            .field("policies", &self.policies)
             .finish_non_exhaustive()
     }
 }
@@ -502,7 +497,7 @@ own.key = v
         };
         assert_eq!(config.security, Provider::X509(files));
         assert_eq!(config.facts_files.len(), 2);
-        assert_eq!(config.authorise, Authorisation::AllowAll);
+        assert_eq!(config.policies, None);
         assert_eq!(config.allow, DEFAULT_ALLOW);
         assert_eq!(config.log_target, LogTarget::File("/var/log/x.log".into()));
         assert!(config.tls && !config.insecure);
@@ -553,9 +548,9 @@ ttl = 5
         };
         let config = read("", &flags).unwrap();
         assert_eq!(config.identity, "host1");
-        assert_eq!(config.authorise, Authorisation::DenyAll);
+        assert!(config.policies.is_some());
         assert_eq!(config.servers[0].to_string(), "puppet:4222");
-        assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
+        assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
         let flags = NodeFlags {
             insecure: false,
             ..flags

@@ -1,7 +1,12 @@
 //! The node as a process: files, clocks and the driver around one [`Node`].
 //!
 //! Facts and classes are read again when their files have changed. That is looked at when something arrives, at most
-//! once a second, so an idle node touches no file.
+//! once a second, so an idle node touches no file but the status file, where one is configured.
+//!
+//! What it tells of itself is in `report`, the pages it serves are in `monitor`.
+
+mod monitor;
+mod report;
 
 use std::fs;
 use std::io;
@@ -12,17 +17,22 @@ use std::time::{Duration, SystemTime};
 
 use muster_client::Moment;
 use muster_client::driver::{Driver, DriverOptions, Endpoint};
-use muster_client::nats::{ClientConfig, ClientCore, ProtocolError, TlsMode};
-use muster_protocol::security::{RequestSecurity, SecurityError};
+use muster_client::nats::{ClientConfig, ClientCore, ProtocolError, ServerAddr, TlsMode};
+use muster_client::provider::Provider;
+use muster_client::resolve::{Resolver, SrvQuery, search};
+use muster_protocol::security::{RequestSecurity, SecurityError, certificate_expiry};
 use muster_reactor::clock::{Clock, random_seed, unix_now};
-use muster_reactor::process::cores;
+use muster_reactor::process::{cores, cpu_times};
 use muster_reactor::rustls::ClientConfig as TlsConfig;
 use muster_reactor::tls::TlsConfigError;
 use muster_reactor::wake::Wake;
 use muster_settings::Settings;
-use tracing::{info, warn};
+use parking_lot::Mutex;
+use tracing::{debug, info, warn};
 
-use crate::agent::Agent;
+use self::report::{Figures, Reporter, SharedFigures};
+use crate::agent::{Agent, Audit, Authorise};
+use crate::audit::AuditLog;
 use crate::classes::parse_classes;
 use crate::config::{NodeConfig, derive_identity};
 use crate::embed::{FactsSource, Program, Publisher};
@@ -30,19 +40,22 @@ use crate::endpoint::NodeEndpoint;
 use crate::external::watcher::Watcher;
 use crate::facts::{Facts, FactsFormat};
 use crate::gate::VerifyEach;
-use crate::node::{Node, NodeScratch};
+use crate::lifecycle::LifecycleOptions;
+use crate::node::{Announcements, Node, NodeScratch};
+use crate::policy::store::PolicyStore;
 use crate::pool::WorkerPool;
-use crate::requests::RequestSigner;
+use crate::registration::{RegistrationOptions, RegistrationSource};
+use crate::requests::{RequestSigner, Unsigned};
 use crate::revocation::CrlWatch;
 use crate::security::{Loaded, NodeTokenError, tls_with_crl};
-use crate::setup::{AgentSet, NodeOptions, NodeSetup, SetupError};
+use crate::setup::{About, AgentSet, Authorisation, NodeOptions, NodeSetup, SetupError};
 
 /// The longest the loop sleeps; a stop is noticed at once by its wake.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 /// How often files are looked at, at most.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
-/// How long the last output may take on its way out when the daemon stops.
-const FAREWELL_MAX: Duration = Duration::from_secs(2);
+/// The folder of policies beside the configuration file.
+const POLICIES: &str = "policies";
 /// Requests a daemon remembers to have acted on: 64 KiB.
 const REPLAY_MAX: usize = 4096;
 
@@ -50,6 +63,7 @@ const REPLAY_MAX: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct Stop {
     requested: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
     wake: Wake,
 }
 
@@ -80,6 +94,7 @@ impl Stop {
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             requested: Arc::default(),
+            reload: Arc::default(),
             wake: Wake::new()?,
         })
     }
@@ -88,6 +103,16 @@ impl Stop {
     pub fn request(&self) {
         self.requested.store(true, Ordering::Release);
         self.wake.wake();
+    }
+
+    /// Asks the daemon to read its configuration again, where it was told how.
+    pub fn request_reload(&self) {
+        self.reload.store(true, Ordering::Release);
+        self.wake.wake();
+    }
+
+    fn take_reload(&self) -> bool {
+        self.reload.swap(false, Ordering::AcqRel)
     }
 
     /// Whether the daemon was asked to end.
@@ -102,6 +127,24 @@ impl Stop {
 pub struct Daemon {
     config: NodeConfig,
     pub(crate) program: Program,
+    reload: Option<Reload>,
+}
+
+/// Reads a configuration again; the text of an error says all that is wrong.
+type ReadConfig = dyn FnMut() -> Result<NodeConfig, String> + Send;
+/// Has the log go by another level.
+type SetLogLevel = dyn Fn(&str) + Send;
+
+/// How a running daemon gets a new configuration.
+struct Reload {
+    read: Box<ReadConfig>,
+    set_log_level: Box<SetLogLevel>,
+}
+
+impl std::fmt::Debug for Reload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reload")
+    }
 }
 
 impl Daemon {
@@ -111,7 +154,22 @@ impl Daemon {
         Self {
             config,
             program: Program::default(),
+            reload: None,
         }
+    }
+
+    /// Lets [`Stop::request_reload`] have the configuration read again, and the log go by the level in it.
+    #[must_use]
+    pub fn with_reload(
+        mut self,
+        read: impl FnMut() -> Result<NodeConfig, String> + Send + 'static,
+        set_log_level: impl Fn(&str) + Send + 'static,
+    ) -> Self {
+        self.reload = Some(Reload {
+            read: Box::new(read),
+            set_log_level: Box::new(set_log_level),
+        });
+        self
     }
 
     /// Adds an agent of the program's own, in place of one of the same name.
@@ -126,11 +184,16 @@ impl Daemon {
     /// # Errors
     /// A file of the configuration cannot be used, or the operating system refuses something.
     pub fn run(self, stop: &Stop) -> Result<(), RunError> {
-        run(&self.config, self.program, stop)
+        run(self.config, self.program, self.reload, stop)
     }
 }
 
-fn run(config: &NodeConfig, mut program: Program, stop: &Stop) -> Result<(), RunError> {
+fn run(
+    config: NodeConfig,
+    mut program: Program,
+    reload: Option<Reload>,
+    stop: &Stop,
+) -> Result<(), RunError> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
@@ -142,24 +205,34 @@ fn run(config: &NodeConfig, mut program: Program, stop: &Stop) -> Result<(), Run
         own_requests,
         tls,
         crl,
-    } = Loaded::new(config, unix_now().as_secs(), read)?;
-    let mut options = node_options(config, requests);
+    } = Loaded::new(&config, unix_now().as_secs(), read)?;
+    let mut options = node_options(&config, requests);
     options.reply_signer = reply_signer;
     program.equip(&mut options);
-    let mut publisher = publisher(config, &program, own_requests.as_ref(), stop)?;
-    let own_agents = options.agents.clone();
+    let mut publisher = publisher(&config, &program, own_requests.as_ref(), stop)?;
+    let mut agents = Agents {
+        own: options.agents.clone(),
+        external: Vec::new(),
+    };
+    options.agents = agents.active(&config);
+    let announcements = announcements(&config, own_requests);
     let setup = Arc::new(NodeSetup::new(options)?);
-    let mut sources = Sources::new(config, program.facts.take());
+    let mut sources = Sources::new(&config, program.facts.take());
     let (facts, classes) = (sources.first_facts(clock.now()), sources.read_classes());
-    let mut client = broker_config(config);
+    let mut client = broker_config(&config);
     client.connect.signer = nonce_signer;
     let client = Arc::new(client);
-    let identity = config.identity.as_str();
     let seed = random_seed();
-    let node = Node::new(setup, identity, facts, classes, client, seed, clock.now());
+    let identity = config.identity.as_str();
+    let mut node = Node::new(setup, identity, facts, classes, client, seed, clock.now());
+    node.announce(announcements, random_seed(), clock.now());
     let endpoint = NodeEndpoint::new(node, tls);
-    let options = DriverOptions::default();
-    let mut driver = Driver::new(clock, options, NodeScratch::new(), Some(stop.wake.clone()))?;
+    let mut driver = Driver::new(
+        clock,
+        DriverOptions::default(),
+        NodeScratch::new(),
+        Some(stop.wake.clone()),
+    )?;
     let hosted = Hosted {
         endpoint,
         sources,
@@ -169,36 +242,254 @@ fn run(config: &NodeConfig, mut program: Program, stop: &Stop) -> Result<(), Run
     let index = driver.add(hosted, None);
     let pool = WorkerPool::new(stop.wake.clone());
     let watcher = Watcher::start(&config.external, &stop.wake)?;
+    let figures = figures(&config);
+    let _pages = match (config.announce.stats, &figures) {
+        (Some(address), Some(figures)) => Some(monitor::serve(address, Arc::clone(figures))?),
+        _ => None,
+    };
+    let expires = certificate_expires(&config);
+    let announce = config.announce.clone();
+    let mut reporter = Reporter::new(announce, expires, clock.now(), figures);
+    let mut reloading = Reloading { config, reload };
     info!(
-        identity,
+        identity = %reloading.config.identity,
         version = env!("CARGO_PKG_VERSION"),
         "node started"
     );
     program.tell_started();
     while !stop.is_requested() {
-        driver.turn(WAIT_MAX)?;
-        exchange_jobs(&mut driver, index, &pool);
-        if let Some(publisher) = &mut publisher {
+        if stop.take_reload() {
             driver.with(index, |hosted, at, _| {
-                publisher.publish(hosted.endpoint.node_mut(), at.unix, random_bytes);
+                reloading.run(hosted, &agents, &mut reporter, at);
             });
         }
-        if let Some(agents) = watcher.as_ref().and_then(Watcher::poll) {
-            let agents = own_agents.with_external(agents);
-            driver.with(index, |hosted, _, _| hosted.replace_agents(agents));
+        driver.turn(reporter.wait(clock.now(), WAIT_MAX))?;
+        exchange_jobs(&mut driver, index, &pool);
+        if let Some(external) = watcher.as_ref().and_then(Watcher::poll) {
+            agents.external = external;
+            let active = agents.active(&reloading.config);
+            driver.with(index, |hosted, _, _| hosted.replace_agents(active));
         }
+        driver.with(index, |hosted, at, _| {
+            let node = hosted.endpoint.node_mut();
+            reporter.tend(node, at);
+            if let Some(publisher) = &mut publisher {
+                publisher.publish(node, at.unix, random_bytes);
+            }
+        });
     }
-    let end = clock.now() + FAREWELL_MAX;
-    while driver.with(index, |daemon, _, _| !daemon.client().output().is_empty()) {
-        let left = end.saturating_sub(clock.now());
-        if left.is_zero() {
+    end(
+        &mut driver,
+        index,
+        &pool,
+        clock,
+        reloading.config.soft_shutdown,
+    )?;
+    info!(identity = %reloading.config.identity, "node stopped");
+    Ok(())
+}
+
+/// Takes no further requests, answers what is under way as far as there is time, says goodbye and closes.
+fn end(
+    driver: &mut Driver<Hosted>,
+    index: usize,
+    pool: &WorkerPool,
+    clock: Clock,
+    longest: Duration,
+) -> io::Result<()> {
+    driver.with(index, |hosted, at, _| {
+        let node = hosted.endpoint.node_mut();
+        node.announce_shutdown(at);
+        node.drain();
+    });
+    let deadline = clock.now() + longest;
+    loop {
+        exchange_jobs(driver, index, pool);
+        let is_written = driver.with(index, |hosted, _, _| hosted.client().output().is_empty());
+        let left = deadline.saturating_sub(clock.now());
+        if (is_written && pool.pending() == 0) || left.is_zero() {
             break;
         }
         driver.turn(left)?;
     }
-    driver.with(index, |daemon, _, _| daemon.client().close());
-    info!(identity, "node stopped");
+    if pool.pending() > 0 {
+        warn!(
+            calls = pool.pending(),
+            "calls under way are not waited for any longer"
+        );
+    }
+    driver.with(index, |hosted, _, _| hosted.client().close());
     Ok(())
+}
+
+/// What a new configuration is held against.
+#[derive(Debug)]
+struct Reloading {
+    config: NodeConfig,
+    reload: Option<Reload>,
+}
+
+/// The agents there are, those that are switched off included.
+#[derive(Debug)]
+struct Agents {
+    own: AgentSet,
+    /// From files.
+    external: Vec<Arc<dyn Agent>>,
+}
+
+impl Agents {
+    /// Those that are not switched off.
+    fn active(&self, config: &NodeConfig) -> AgentSet {
+        let own = self.own.without(&config.inactive_agents);
+        let external = self.external.iter();
+        // The name of an agent that is switched off stays taken.
+        let external = external.filter(|agent| self.own.find(&agent.metadata().name).is_none());
+        own.with_external(external.cloned())
+    }
+}
+
+impl Reloading {
+    /// Reads the configuration again and goes by it as far as a running node can. A configuration that cannot be used
+    /// changes nothing.
+    fn run(&mut self, hosted: &mut Hosted, agents: &Agents, reporter: &mut Reporter, at: Moment) {
+        let Some(reload) = &mut self.reload else {
+            info!("there is no configuration to read again");
+            return;
+        };
+        let config = match (reload.read)() {
+            Ok(config) => config,
+            Err(error) => {
+                warn!(%error, "the configuration stays as it was");
+                return;
+            }
+        };
+        (reload.set_log_level)(config.log_level);
+        for warning in &config.warnings {
+            warn!("{warning}");
+        }
+        for key in unchangeable(&self.config, &config) {
+            warn!(key, "has changed, and needs a restart to count");
+        }
+        match self.apply(config, hosted, agents, reporter, at) {
+            Ok(()) => info!("the configuration was read again"),
+            Err(error) => warn!(%error, "the configuration stays as it was"),
+        }
+    }
+
+    fn apply(
+        &mut self,
+        config: NodeConfig,
+        hosted: &mut Hosted,
+        agents: &Agents,
+        reporter: &mut Reporter,
+        at: Moment,
+    ) -> Result<(), RunError> {
+        let node = hosted.endpoint.node_mut();
+        let loaded = Loaded::new(&config, at.unix.as_secs(), read)?;
+        let options = NodeOptions {
+            agents: agents.active(&config),
+            reply_signer: loaded.reply_signer,
+            start_unix: node.setup().options().start_unix,
+            ..node_options(&config, loaded.requests)
+        };
+        let setup = Arc::new(NodeSetup::new(options)?);
+        let announcements = announcements(&config, loaded.own_requests);
+        node.set_setup(setup);
+        node.announce(announcements, random_seed(), at.now);
+        hosted.sources = Sources::new(&config, hosted.sources.given.take());
+        let classes = hosted.sources.read_classes();
+        if hosted.sources.given.is_none() {
+            let facts = hosted.sources.read_facts();
+            hosted.endpoint.node_mut().set_facts(facts);
+        }
+        hosted.endpoint.node_mut().set_classes(classes);
+        // Connections made from here on go by the new files.
+        hosted.endpoint.set_tls(loaded.tls);
+        hosted.crl = loaded.crl;
+        hosted.config = config.clone();
+        reporter.reconfigure(config.announce.clone(), at.now);
+        self.config = config;
+        Ok(())
+    }
+}
+
+/// The keys that differ and that a running node cannot go by.
+fn unchangeable(old: &NodeConfig, new: &NodeConfig) -> Vec<&'static str> {
+    let keys = [
+        ("identity", old.identity != new.identity),
+        ("logfile", old.log_target != new.log_target),
+        ("plugin.choria.middleware_hosts", old.servers != new.servers),
+        ("plugin.nats.user", old.credentials != new.credentials),
+        (
+            "plugin.choria.stats_port",
+            old.announce.stats != new.announce.stats,
+        ),
+        (
+            "libdir",
+            old.external.library_dirs != new.external.library_dirs,
+        ),
+        (
+            "plugin.choria.network.connect_timeout",
+            old.connect_timeout != new.connect_timeout,
+        ),
+    ];
+    let changed = keys.into_iter().filter(|(_, differs)| *differs);
+    changed.map(|(key, _)| key).collect()
+}
+
+/// What the node says without being asked.
+fn announcements(
+    config: &NodeConfig,
+    signer: Option<Arc<dyn RequestSigner>>,
+) -> Arc<Announcements> {
+    let announce = &config.announce;
+    let registration = announce.registration.as_ref();
+    Arc::new(Announcements {
+        lifecycle: Some(LifecycleOptions {
+            component: announce.component.clone(),
+            form: announce.form,
+        }),
+        registration: registration.map(|config| RegistrationOptions {
+            sources: (config.sources.iter())
+                .map(|source| RegistrationSource {
+                    target: source.target.clone(),
+                })
+                .collect(),
+            collective: config.collective.clone(),
+            interval: config.interval,
+            splay: config.splay,
+            size_trigger: config.size_trigger,
+            size_interval: config.size_interval,
+        }),
+        signer: signer.unwrap_or_else(|| Arc::new(Unsigned::NoKey)),
+    })
+}
+
+/// The figures for the pages, where pages are served.
+fn figures(config: &NodeConfig) -> Option<SharedFigures> {
+    config.announce.stats?;
+    Some(Arc::new(Mutex::new(Figures {
+        identity: config.identity.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        config_file: config.config_file.clone(),
+        tls: config.tls,
+        secure: !config.insecure,
+        certificate_expires: certificate_expires(config),
+        ..Figures::default()
+    })))
+}
+
+/// When the node's certificate ends, if it has one.
+fn certificate_expires(config: &NodeConfig) -> Option<i64> {
+    let path = match &config.security {
+        Provider::X509(files) => &files.certificate,
+        Provider::Token(_) => return None,
+    };
+    if path.as_os_str().is_empty() {
+        return None;
+    }
+    let pem = fs::read_to_string(path).ok()?;
+    certificate_expiry(&pem).ok()
 }
 
 /// What the program's outbox is emptied with.
@@ -239,7 +530,19 @@ fn node_options(config: &NodeConfig, requests: RequestSecurity) -> NodeOptions {
     NodeOptions {
         collectives: config.collectives.clone(),
         main_collective: config.main_collective.clone(),
-        authorise: Arc::new(config.authorise),
+        authorise: authorise(config),
+        audit: (config.audit.clone())
+            .map(|options| Arc::new(AuditLog::new(options)) as Arc<dyn Audit>),
+        about: About {
+            path: std::env::var("PATH").unwrap_or_default(),
+            srv_domain: (config.raw_options.0.get("plugin.choria.srv_domain"))
+                .cloned()
+                .unwrap_or_default(),
+            using_srv: config.srv.is_some(),
+            secure_protocol: !config.insecure,
+            cpu_times: Some(cpu_times),
+        },
+        raw_options: config.raw_options.clone(),
         ttl_max: config.ttl_max,
         replay_max: REPLAY_MAX,
         config_items: config.config_items.clone(),
@@ -251,8 +554,23 @@ fn node_options(config: &NodeConfig, requests: RequestSecurity) -> NodeOptions {
     }
 }
 
+/// Who may call RPC agents.
+fn authorise(config: &NodeConfig) -> Arc<dyn Authorise> {
+    let Some(options) = &config.policies else {
+        return Arc::new(Authorisation::AllowAll);
+    };
+    let beside = Path::new(&config.config_file).parent();
+    let folder = beside.unwrap_or_else(|| Path::new("")).join(POLICIES);
+    Arc::new(PolicyStore::new(options.clone(), folder))
+}
+
 fn broker_config(config: &NodeConfig) -> ClientConfig {
-    let mut client = ClientConfig::new(config.servers.clone());
+    let servers = match &config.srv {
+        Some(query) => look_up(query),
+        None => config.servers.clone(),
+    };
+    let mut client = ClientConfig::new(servers);
+    client.connect_timeout = config.connect_timeout;
     client.tls = if config.tls {
         TlsMode::Required
     } else {
@@ -263,6 +581,16 @@ fn broker_config(config: &NodeConfig) -> ClientConfig {
         client.connect.pass = Some(pass.as_str().into());
     }
     client
+}
+
+/// Asks the domain name system for the brokers; takes some seconds where it does not answer.
+fn look_up(query: &SrvQuery) -> Vec<ServerAddr> {
+    let found = search(query, &mut Resolver::system());
+    for problem in &found.problems {
+        debug!(%problem, "looking for brokers");
+    }
+    info!(servers = ?found.servers, how = ?found.how, "brokers");
+    found.servers
 }
 
 fn read(path: &Path) -> Result<String, RunError> {

@@ -13,6 +13,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use muster_protocol::filter::DataPlugins;
+use serde_json::Value;
+
 use crate::agent::HostView;
 use crate::members::Members;
 
@@ -80,6 +83,19 @@ impl DataSet {
     #[must_use]
     pub fn names(&self) -> Vec<&str> {
         self.0.iter().map(|plugin| plugin.name()).collect()
+    }
+}
+
+/// A node's data plugins as compound filters ask them. A plugin that fails gives an empty object.
+#[derive(Debug, Clone, Copy)]
+pub struct NodeData<'h>(pub &'h HostView<'h>);
+
+impl DataPlugins for NodeData<'_> {
+    fn query(&self, plugin: &str, query: Option<&str>) -> Option<Value> {
+        let plugin = self.0.setup.options().data.find(plugin)?;
+        let text = plugin.query(query, self.0);
+        let value = text.ok().and_then(|text| serde_json::from_str(&text).ok());
+        Some(value.unwrap_or_else(|| Value::Object(serde_json::Map::new())))
     }
 }
 

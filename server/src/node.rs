@@ -27,7 +27,7 @@ use std::time::Duration;
 use muster_client::Moment;
 use muster_client::nats::PublishError;
 use muster_client::nats::{ClientConfig, ClientCore, Event, EventSink, Message, ProtocolError};
-use muster_protocol::filter::{NoData, NodeView};
+use muster_protocol::filter::NodeView;
 use muster_protocol::reply::{ReplyParts, encode_reply};
 use muster_protocol::rpc::{RpcReply, StatusCode};
 use muster_protocol::{Scratch, subject};
@@ -35,6 +35,7 @@ use tracing::{debug, info, trace, warn};
 
 use crate::agent::{AgentReply, AgentRequest, HostView};
 use crate::counters::Counters;
+use crate::data::NodeData;
 use crate::facts::Facts;
 use crate::gate::OpenedRequest;
 use crate::job::{Job, JobDone};
@@ -285,7 +286,7 @@ impl Node {
 
     /// Everything behind the gate.
     fn process(&mut self, request: &Arc<OpenedRequest>, at: Moment, scratch: &mut NodeScratch) {
-        if !self.admits(request, at) {
+        if !self.admits(request, at, &scratch.broker) {
             return;
         }
         let Some(agent) = self.setup.options().agents.find(&request.agent) else {
@@ -307,6 +308,14 @@ impl Node {
         }
     }
 
+    /// Ends all subscriptions: no further request is taken, what is under way is still answered.
+    pub fn drain(&mut self) {
+        let sids: Vec<_> = self.client.subscriptions().map(|(sid, ..)| sid).collect();
+        for sid in sids {
+            self.client.unsubscribe(sid, None);
+        }
+    }
+
     /// The node as its agents see it.
     fn view<'v>(&'v self, broker: &'v str, at: Moment) -> HostView<'v> {
         HostView {
@@ -322,16 +331,17 @@ impl Node {
     }
 
     /// Whether the request is for this node, in time and new; counts it either way.
-    fn admits(&mut self, request: &OpenedRequest, at: Moment) -> bool {
+    fn admits(&mut self, request: &OpenedRequest, at: Moment, broker: &str) -> bool {
         let options = self.setup.options();
         let unix = unix_secs(at);
         self.counters.total += 1;
+        let host = self.view(broker, at);
         let view = NodeView {
             identity: &self.identity,
             agents: self.setup.agent_names(),
             classes: &self.classes,
             facts: &self.facts.view(),
-            data: &NoData,
+            data: &NodeData(&host),
         };
         if !request.filter.matches(&view) {
             self.counters.filtered += 1;

@@ -1,6 +1,6 @@
 //! What all nodes of a process share: collectives, agents, the gate, and what they tell of their configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -89,6 +89,14 @@ impl AgentSet {
             }
         }
         all
+    }
+
+    /// These agents but those of these names.
+    #[must_use]
+    pub fn without(&self, names: &BTreeSet<String>) -> Self {
+        let mut rest = self.clone();
+        rest.agents.retain(|name, _| !names.contains(name));
+        rest
     }
 
     /// An agent by name.

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 use muster_reactor::process::use_small_pages;
+use muster_reactor::signal::{Signal, Signals};
 use muster_server::config::{ENVIRONMENT, LogTarget};
 use muster_server::daemon::{Daemon, Stop, host_identity};
 use muster_server::{NodeConfig, NodeFlags};
+use muster_settings::Settings;
 
-use super::daemon::{RunWord, block_signals, wait_for_end};
+use super::daemon::{RunWord, block_signals};
 use crate::exit::{Exit, Failure};
 use crate::files::{self, PidFile};
 use crate::{host, log};
@@ -17,7 +19,7 @@ use crate::{host, log};
 /// Signals wake their thread; there is nothing to do in between.
 const IDLE: Duration = Duration::from_secs(3600);
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct ServerArgs {
     #[arg(hide = true)]
     run: Option<RunWord>,
@@ -43,6 +45,46 @@ pub(crate) struct ServerArgs {
 pub(crate) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
     // A node shares its machine with what the machine is for.
     use_small_pages();
+    let (config, settings) = read(args)?;
+    files::warn(&settings);
+    log::start(config.log_level, &target(&config.log_target))?;
+    let signals = block_signals()?;
+    let stop = Stop::new().map_err(Failure::new)?;
+    let pid = args.pid.as_deref().map(PidFile::write).transpose()?;
+    // The node has the main thread, so that its end, whatever the cause, is the end of the process.
+    let request = stop.clone();
+    let listener = std::thread::Builder::new().name("signals".to_owned());
+    let listener = listener.spawn(move || listen(&signals, &request));
+    listener.map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
+    let again = args.clone();
+    let read_again = move || {
+        let (mut config, settings) = read(&again).map_err(|failure| failure.to_string())?;
+        config.warnings.extend(files::warnings(&settings));
+        Ok(config)
+    };
+    let daemon = Daemon::new(config).with_reload(read_again, log::set_level);
+    let result = daemon.run(&stop);
+    drop(pid);
+    result.map(|()| Exit::Success).map_err(Failure::new)
+}
+
+/// Hands signals to the node until one of them ends it.
+fn listen(signals: &Signals, stop: &Stop) {
+    loop {
+        match signals.wait(IDLE) {
+            Ok(Some(Signal::Interrupt | Signal::Terminate)) => return stop.request(),
+            Ok(Some(Signal::Hangup)) => stop.request_reload(),
+            Ok(Some(Signal::User1 | Signal::User2) | None) => {}
+            Err(error) => {
+                tracing::error!(%error, "signals cannot be waited for");
+                return stop.request();
+            }
+        }
+    }
+}
+
+/// The configuration, and the settings it was read from.
+fn read(args: &ServerArgs) -> Result<(NodeConfig, Settings), Failure> {
     let settings = files::load(&args.config)?;
     let flags = NodeFlags {
         disable_tls: args.disable_tls || args.insecure,
@@ -60,23 +102,7 @@ pub(crate) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
         config_file: args.config.to_string_lossy().into_owned(),
     };
     let config = NodeConfig::from_settings(&settings, &flags).map_err(Failure::new)?;
-    files::warn(&settings);
-    log::start(config.log_level, &target(&config.log_target))?;
-    let signals = block_signals()?;
-    let stop = Stop::new().map_err(Failure::new)?;
-    let pid = args.pid.as_deref().map(PidFile::write).transpose()?;
-    // The node has the main thread, so that its end, whatever the cause, is the end of the process.
-    let request = stop.clone();
-    let listener = std::thread::Builder::new().name("signals".to_owned());
-    let listener = listener.spawn(move || {
-        if wait_for_end(&signals, IDLE, || ()).is_ok() {
-            request.request();
-        }
-    });
-    listener.map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
-    let result = Daemon::new(config).run(&stop);
-    drop(pid);
-    result.map(|()| Exit::Success).map_err(Failure::new)
+    Ok((config, settings))
 }
 
 fn target(target: &LogTarget) -> log::Target {

@@ -276,15 +276,14 @@ plugin.nats.credentials = /x
             ..NodeFlags::default()
         };
         for (name, value) in [
-            ("CHORIA_SRV_DOMAIN", "example.org"),
+            ("MCOLLECTIVE_NATS_PASSWORD", ""),
             ("MCOLLECTIVE_NATS_USERNAME", "u2"),
         ] {
             flags.environment.insert(name.to_owned(), value.to_owned());
         }
-        let text = "plugin.choria.srv_domain = example.net\nplugin.nats.user = u1\nplugin.nats.pass = p1\n";
+        let text = "plugin.nats.user = u1\nplugin.nats.pass = p1\n";
         let settings = Settings::parse(text, "server.conf");
         let config = NodeConfig::from_settings(&settings, &flags).unwrap();
-        assert_eq!(config.srv.unwrap().domain.as_deref(), Some("example.org"));
         assert_eq!(config.credentials, Some(("u2".to_owned(), "p1".to_owned())));
     }
 }
