@@ -11,7 +11,8 @@
 //! before it is on disk, so none is out that could not be revoked; each file appears whole or not at all; a revocation
 //! stands in the book before it is in the list, so a list made later repeats it.
 
-use std::fmt;
+mod error;
+
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,37 +20,16 @@ use std::path::{Path, PathBuf};
 use crate::files::{refuse_existing, write_public};
 use crate::inspect::{cert_der, parse_cert};
 use crate::{
-    Authority, CertInfo, CrlInfo, Entry, IfExists, Index, IndexError, KeyKind, PkiError, Profile,
-    PublicKey, PublicKeyKind, Reason, Role, Serial, SigningRequest, State, Validity,
-    write_pem_files,
+    Authority, CertInfo, CrlInfo, Entry, IfExists, Index, KeyKind, Profile, PublicKey,
+    PublicKeyKind, Reason, Role, Serial, SigningRequest, State, Validity, write_pem_files,
 };
+
+pub use self::error::FolderError;
 
 /// File name of the authority, without its ending.
 const CA: &str = "ca";
 const INDEX: &str = "issued.txt";
 const CRL: &str = "crl.pem";
-
-/// Why a folder cannot be used, or not for this.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum FolderError {
-    /// A file or the folder.
-    Io(PathBuf, io::Error),
-    /// A line of the book.
-    Index(PathBuf, IndexError),
-    /// A certificate, a key or the authority, of this file where one is concerned.
-    Pki(Option<PathBuf>, PkiError),
-    /// The name is the authority's own.
-    OwnName,
-    /// No certificate is meant by this.
-    Unknown(String),
-    /// The certificate is none of this authority.
-    Foreign(PathBuf),
-    /// All certificates that are meant are revoked already.
-    Revoked(String),
-    /// The revocation list has a certificate that the book does not know as revoked: a new list would forget it.
-    Forgotten(PathBuf, Serial),
-}
 
 /// A certificate that was issued, and where it lies.
 #[derive(Clone, Debug)]
@@ -422,42 +402,3 @@ fn lock(dir: &Path) -> Result<File, FolderError> {
 fn read(path: &Path) -> Result<String, FolderError> {
     fs::read_to_string(path).map_err(|e| FolderError::Io(path.to_owned(), e))
 }
-
-impl From<PkiError> for FolderError {
-    fn from(error: PkiError) -> Self {
-        Self::Pki(None, error)
-    }
-}
-
-impl fmt::Display for FolderError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            // It names the file itself.
-            Self::Io(_, error) if error.kind() == io::ErrorKind::AlreadyExists => error.fmt(f),
-            Self::Io(path, error) => write!(f, "cannot use {}: {error}", path.display()),
-            Self::Index(path, error) => {
-                write!(f, "{}:{}: {}", path.display(), error.line, error.why)
-            }
-            Self::Pki(Some(path), error) => write!(f, "{}: {error}", path.display()),
-            Self::Pki(None, error) => error.fmt(f),
-            Self::OwnName => f.write_str("the names ca and crl are the authority's own"),
-            Self::Unknown(which) => write!(
-                f,
-                "no certificate of this authority has the name or serial {which:?}, and no file does"
-            ),
-            Self::Foreign(path) => write!(
-                f,
-                "{} is no certificate issued by this authority",
-                path.display()
-            ),
-            Self::Revoked(which) => write!(f, "{which:?} is revoked already"),
-            Self::Forgotten(path, serial) => write!(
-                f,
-                "{} has the revoked certificate {serial} that {INDEX} does not know as such; revoke it by its file, or bring the book back",
-                path.display()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for FolderError {}
