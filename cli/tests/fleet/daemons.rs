@@ -10,7 +10,7 @@ use libtest_mimic::Failed;
 
 use crate::process::{Daemon, Said, muster};
 
-type Act = fn() -> Result<(), Failed>;
+pub(crate) type Act = fn() -> Result<(), Failed>;
 
 pub(crate) const ALL: &[(&str, Act)] = &[
     ("broker_ends_when_asked", broker_ends_when_asked),
@@ -27,6 +27,7 @@ pub(crate) const ALL: &[(&str, Act)] = &[
     ("client_refuses_a_bad_file", client_refuses_a_bad_file),
     ("authority_overwrites_nothing", authority_overwrites_nothing),
     ("authority_keeps_its_keys", authority_keeps_its_keys),
+    ("status_files_are_checked", status_files_are_checked),
     ("insecure_fleet", insecure_fleet),
     ("demo", demo),
     ("demo_stays_when_asked", demo_stays_when_asked),
@@ -158,7 +159,7 @@ fn server_refuses_a_bad_file() -> Result<(), Failed> {
 
 fn client_refuses_a_bad_file() -> Result<(), Failed> {
     let home = tempfile::tempdir()?;
-    let text = "plugin.choria.middleware_hosts = nowhere\nplugin.security.provider = puppet\n";
+    let text = "plugin.choria.middleware_hosts = nowhere\nplugin.security.provider = pkcs11\n";
     fs::write(home.path().join("client.conf"), text)?;
     Said::of(muster(home.path(), &["ping", "--config", "client.conf"]))?
         .ended_with(1)?
@@ -217,6 +218,36 @@ fn authority_keeps_its_keys() -> Result<(), Failed> {
     for key in ["ca.key", "rip.mcollective.key"] {
         let mode = fs::metadata(home.path().join(key))?.permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{key}");
+    }
+    Ok(())
+}
+
+fn status_files_are_checked() -> Result<(), Failed> {
+    let home = tempfile::tempdir()?;
+    let check = |more: &[&str]| {
+        let words = ["tool", "status", "--status-file", "status.json"];
+        Said::of(muster(home.path(), &[&words[..], more].concat()))
+    };
+    let absent = check(&[])?.ended_with(1)?;
+    assert!(
+        absent.out.starts_with("status.json could not be read: "),
+        "{absent:?}"
+    );
+    let text = r#"{"identity":"n1","uptime":60,"connected_server":"nats://b1:4222","last_message":0,"provisioning_mode":false}"#;
+    fs::write(home.path().join("status.json"), text)?;
+    assert_eq!(check(&[])?.ended_with(0)?.out, "status.json OK\n");
+    for (more, reason) in [
+        (
+            &["--message-since", "30s"][..],
+            "no recent messages: last message at 1970-",
+        ),
+        (&["--unprovisioned"], "not in provisioning mode"),
+    ] {
+        let said = check(more)?.ended_with(1)?;
+        assert!(
+            said.out.starts_with(&format!("status.json {reason}")),
+            "{said:?}"
+        );
     }
     Ok(())
 }

@@ -2,13 +2,17 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::process::Stdio;
+use std::path::Path;
+use std::process::{Child, Stdio};
 
 use libtest_mimic::Failed;
 
+use crate::daemons::Act;
 use crate::lab::Lab;
 use crate::process::{Daemon, Said, muster};
 use crate::questions::same;
+
+pub(crate) const ALL: &[(&str, Act)] = &[("events_of_both_forms", two_of_four)];
 
 /// Nobody comes or goes meanwhile.
 pub(crate) fn nobody_comes(lab: &Lab) -> Result<(), Failed> {
@@ -26,30 +30,12 @@ pub(crate) fn nobody_comes(lab: &Lab) -> Result<(), Failed> {
 }
 
 /// Events of both forms, of which one is asked for, and noise between them.
-pub(crate) fn two_of_four() -> Result<(), Failed> {
+fn two_of_four() -> Result<(), Failed> {
     let home = tempfile::tempdir()?;
     let broker = muster(home.path(), &["broker", "-a", "127.0.0.1", "-p", "0"]);
     let broker = Daemon::start(broker, "Server is ready")?;
     let address = broker.said_after("Listening for client connections on ")?;
-    let words = [
-        "tool",
-        "event",
-        "--count",
-        "2",
-        "--component",
-        "server",
-        "--insecure",
-        "--broker",
-    ];
-    let mut command = muster(home.path(), &[&words[..], &[address]].concat());
-    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut follower = command.spawn()?;
-    let mut log = BufReader::new(follower.stderr.take().expect("piped"));
-    let mut line = String::new();
-    while !line.contains("Waiting for events") {
-        line.clear();
-        assert_ne!(log.read_line(&mut line)?, 0, "it ended early");
-    }
+    let follower = Follower::start(home.path(), address, &["--component", "server"])?;
     let mut stream = TcpStream::connect(address)?;
     let event = |kind: &str, component: &str| {
         format!(
@@ -71,18 +57,51 @@ pub(crate) fn two_of_four() -> Result<(), Failed> {
         let subject = "choria.lifecycle.event.startup.server";
         stream.write_all(format!("PUB {subject} {}\r\n{payload}\r\n", payload.len()).as_bytes())?;
     }
-    let output = follower.wait_with_output()?;
-    let out = String::from_utf8_lossy(&output.stdout);
-    let lines: Vec<_> = out
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .collect();
-    let texts: Vec<_> = lines.iter().map(|(_, text)| *text).collect();
-    let wanted = [
+    follower.saw(&[
         "[startup] n1.example.net: server version 1.0",
         "[shutdown] n1.example.net: server",
-    ];
-    same(&texts, &wanted, &out)?;
-    assert_eq!(output.status.code(), Some(0));
-    Ok(())
+    ])
+}
+
+/// Somebody who follows two events, for half a minute at most.
+struct Follower(Child);
+
+impl Follower {
+    /// Starts to follow; the broker knows of it when this is over.
+    fn start(home: &Path, address: &str, more: &[&str]) -> Result<Self, Failed> {
+        let words = [
+            "tool",
+            "event",
+            "--count",
+            "2",
+            "--timeout",
+            "30",
+            "--insecure",
+            "--broker",
+            address,
+        ];
+        let mut command = muster(home, &[&words[..], more].concat());
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn()?;
+        let mut log = BufReader::new(child.stderr.take().expect("piped"));
+        let mut line = String::new();
+        while !line.contains("Waiting for events") {
+            line.clear();
+            if log.read_line(&mut line)? == 0 {
+                return Err("it ended early".into());
+            }
+        }
+        Ok(Self(child))
+    }
+
+    /// Waits for its end, and checks what it saw; the time in front is that of the test.
+    fn saw(self, wanted: &[&str]) -> Result<(), Failed> {
+        let output = self.0.wait_with_output()?;
+        let out = String::from_utf8_lossy(&output.stdout);
+        let events = out.lines().filter_map(|line| line.split_once(' '));
+        let events: Vec<_> = events.map(|(_, event)| event).collect();
+        same(&events, wanted, &out)?;
+        assert_eq!(output.status.code(), Some(0));
+        Ok(())
+    }
 }

@@ -55,10 +55,9 @@ fn main() -> ExitCode {
             trials.push(trial.with_ignored_flag(!present));
         }
     }
-    for (name, act) in daemons::ALL {
+    for (name, act) in daemons::ALL.iter().chain(events::ALL) {
         trials.push(Trial::test(*name, act));
     }
-    trials.push(Trial::test("events_of_both_forms", events::two_of_four));
     let conclusion = libtest_mimic::run(&arguments, trials);
     // Only now do the daemons end.
     drop(labs);

@@ -17,6 +17,9 @@ use crate::render;
 use crate::render::duration::exact;
 use crate::timestamp;
 
+/// What a node writes for its broker when it has none.
+const NO_SERVER: &str = "unknown";
+
 #[derive(Debug, Args)]
 pub(crate) struct StatusArgs {
     /// The file the node writes.
@@ -115,7 +118,8 @@ fn problem(status: &Status, modified: Duration, now: Duration, limits: &Limits) 
     if expiring.is_some() {
         return expiring;
     }
-    if !limits.no_disconnected && status.connected_server.is_empty() {
+    let is_connected = !matches!(status.connected_server.as_str(), "" | NO_SERVER);
+    if !limits.no_disconnected && !is_connected {
         return Some("connection check failed: not connected".to_owned());
     }
     if is_silent(status, now, limits.message_since) {
@@ -202,10 +206,12 @@ mod tests {
             "older than 30m0s"
         );
         assert_eq!(checked(|_, _| ()), "OK");
-        assert_eq!(
-            checked(|status, _| status.connected_server.clear()),
-            "connection check failed: not connected"
-        );
+        for server in ["", "unknown"] {
+            assert_eq!(
+                checked(|status, _| status.connected_server = server.to_owned()),
+                "connection check failed: not connected"
+            );
+        }
         assert_eq!(
             checked(|status, _| status.last_message = 1_795_580_000),
             "no recent messages: last message at 2026-11-25 04:13:20 +0000 UTC"
