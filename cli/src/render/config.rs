@@ -243,7 +243,7 @@ mod tests {
         for role in [Role::Client, Role::Server, Role::Broker] {
             let keys = known_keys(role);
             for key in &keys {
-                let is_name = |b: u8| b.is_ascii_alphanumeric() || b"._<>*".contains(&b);
+                let is_name = |b: u8| b.is_ascii_alphanumeric() || b"._-<>*".contains(&b);
                 assert!(key.name.bytes().all(is_name), "{key:?}");
                 assert!(!key.effect.is_empty() && !key.kind.is_empty(), "{key:?}");
             }
