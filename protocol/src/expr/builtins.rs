@@ -131,7 +131,7 @@ impl Builtin {
 
     /// The value for arguments of a number it [takes](Self::takes).
     pub(super) fn call(self, arguments: &[Value]) -> Result<Value, EvalError> {
-        use Value::{Float, Int, List, Map, Nil, Text};
+        use Value::{Int, List, Map, Nil, Text};
         Ok(match (self, arguments) {
             (Self::Type, [value]) => value.kind().into(),
             (Self::String, [value]) => Value::text(text_of(value)),
@@ -144,23 +144,10 @@ impl Builtin {
                 };
                 Int(i64::try_from(length).unwrap_or(i64::MAX))
             }
-            (Self::Abs, [Int(number)]) => Int(number.wrapping_abs()),
-            (Self::Abs, [Float(number)]) => Float(number.abs()),
-            (Self::Ceil | Self::Floor | Self::Round, [value]) => {
-                let number = value.as_float().ok_or_else(|| self.mismatch(arguments))?;
-                Float(match self {
-                    Self::Ceil => number.ceil(),
-                    Self::Floor => number.floor(),
-                    _ => number.round(),
-                })
-            }
-            (Self::Int, [Int(number)]) => Int(*number),
-            (Self::Int, [Float(number)]) => Int(truncate(*number)),
-            (Self::Int, [Text(text)]) => Int(text.parse().map_err(|_| self.no_number(text))?),
-            (Self::Float, [Text(text)]) => Float(text.parse().map_err(|_| self.no_number(text))?),
-            (Self::Float, [value]) => {
-                Float(value.as_float().ok_or_else(|| self.mismatch(arguments))?)
-            }
+            (
+                Self::Abs | Self::Ceil | Self::Floor | Self::Round | Self::Int | Self::Float,
+                [value],
+            ) => return self.call_on_number(value),
             (Self::First, [List(items)]) => items.first().cloned().unwrap_or(Nil),
             (Self::Last, [List(items)]) => items.last().cloned().unwrap_or(Nil),
             // A text is a row of bytes, and everything else is empty.
@@ -179,6 +166,24 @@ impl Builtin {
                 Value::text(texts.join(separator))
             }
             _ => return self.call_on_texts(arguments),
+        })
+    }
+
+    fn call_on_number(self, value: &Value) -> Result<Value, EvalError> {
+        use Value::{Float, Int, Text};
+        let mismatch = || EvalError::operands(self.as_str(), &[value]);
+        Ok(match (self, value) {
+            (Self::Abs, Int(number)) => Int(number.wrapping_abs()),
+            (Self::Abs, Float(number)) => Float(number.abs()),
+            (Self::Int, Int(number)) => Int(*number),
+            (Self::Int, Float(number)) => Int(truncate(*number)),
+            (Self::Int, Text(text)) => Int(text.parse().map_err(|_| self.no_number(text))?),
+            (Self::Float, Text(text)) => Float(text.parse().map_err(|_| self.no_number(text))?),
+            (Self::Float, _) => Float(value.as_float().ok_or_else(mismatch)?),
+            (Self::Ceil, _) => Float(value.as_float().ok_or_else(mismatch)?.ceil()),
+            (Self::Floor, _) => Float(value.as_float().ok_or_else(mismatch)?.floor()),
+            (Self::Round, _) => Float(value.as_float().ok_or_else(mismatch)?.round()),
+            _ => return Err(mismatch()),
         })
     }
 

@@ -141,6 +141,19 @@ impl Checker<'_> {
                 expect("?", self.kind(&sides.0)?, &[Kind::Bool], *column)?;
                 Kind::Bool.either(self.kind(&sides.1)?)
             }
+            Node::Chain(node) => self.kind(node)?,
+            Node::Member { .. } | Node::Slice { .. } => self.access(node)?,
+            Node::Call(name, column, nodes) => self.call(name, *column, nodes)?,
+            Node::Builtin(builtin, column, nodes) => self.builtin(*builtin, *column, nodes)?,
+            Node::Each(each, column, parts) => {
+                self.each(*each, *column, &parts.0, parts.1.as_ref())?
+            }
+        })
+    }
+
+    /// A member, an index or a slice.
+    fn access(&self, node: &Node) -> Result<Kind, ExprError> {
+        match node {
             Node::Member {
                 of,
                 property,
@@ -153,9 +166,8 @@ impl Checker<'_> {
                     _ => &[Kind::Map, Kind::List],
                 };
                 expect("access to a member", self.kind(of)?, takes, *column)?;
-                Kind::Any
+                Ok(Kind::Any)
             }
-            Node::Chain(node) => self.kind(node)?,
             Node::Slice {
                 of,
                 from,
@@ -167,19 +179,17 @@ impl Checker<'_> {
                 }
                 let kind = self.kind(of)?;
                 expect("a slice", kind, &[Kind::Text, Kind::List], *column)?;
-                kind
+                Ok(kind)
             }
-            Node::Call(name, column, nodes) => self.call(name, *column, nodes)?,
-            Node::Builtin(builtin, column, nodes) => {
-                for kind in self.all(nodes)? {
-                    expect(builtin.as_str(), kind, takes(*builtin), *column)?;
-                }
-                gives(*builtin)
-            }
-            Node::Each(each, column, parts) => {
-                self.each(*each, *column, &parts.0, parts.1.as_ref())?
-            }
-        })
+            _ => self.kind(node),
+        }
+    }
+
+    fn builtin(&self, builtin: Builtin, column: Column, nodes: &[Node]) -> Result<Kind, ExprError> {
+        for kind in self.all(nodes)? {
+            expect(builtin.as_str(), kind, takes(builtin), column)?;
+        }
+        Ok(gives(builtin))
     }
 
     fn all(&self, nodes: &[Node]) -> Result<Vec<Kind>, ExprError> {

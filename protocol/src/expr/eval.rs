@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ast::{Each, Logic, Node, Unary};
-use super::builtins::truncate;
+use super::builtins::{Builtin, truncate};
 use super::{Environment, EvalError, STEPS_MAX, Value};
 
 /// Bytes of text that are copied or looked through for one step.
@@ -88,21 +88,23 @@ impl<'e, E: Environment> Evaluator<'e, E> {
                 self.pay(self.environment.cost(name, &arguments))?;
                 self.environment.call(name, &arguments)
             }
-            Node::Builtin(builtin, _, nodes) => {
-                let arguments = self.eval_all(nodes)?;
-                for argument in &arguments {
-                    self.pay_value(argument)?;
-                }
-                let value = builtin.call(&arguments)?;
-                self.pay_value(&value)?;
-                Ok(value)
-            }
+            Node::Builtin(builtin, _, nodes) => self.builtin(*builtin, nodes),
             Node::Each(each, _, parts) => self.each(*each, &parts.0, parts.1.as_ref()),
         }
     }
 
     fn eval_all(&mut self, nodes: &[Node]) -> Result<Vec<Value>, EvalError> {
         nodes.iter().map(|node| self.eval(node)).collect()
+    }
+
+    fn builtin(&mut self, builtin: Builtin, nodes: &[Node]) -> Result<Value, EvalError> {
+        let arguments = self.eval_all(nodes)?;
+        for argument in &arguments {
+            self.pay_value(argument)?;
+        }
+        let value = builtin.call(&arguments)?;
+        self.pay_value(&value)?;
+        Ok(value)
     }
 
     /// Pays for going through a value once.

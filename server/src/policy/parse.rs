@@ -95,21 +95,7 @@ fn line(number: u32, text: &str, warn: &mut impl FnMut(String)) -> Result<Line, 
     let [callers, actions, facts, ref others @ ..] = *columns else {
         return Err("it has fewer than four columns between tabs");
     };
-    let classes = others.last().map(|classes| {
-        if body.len() < rest.len() {
-            warn("a tab ends the line, so its classes match no node".to_owned());
-            format!("{classes}\t")
-        } else {
-            (*classes).to_owned()
-        }
-    });
-    if others.len() > 1 {
-        let message = format!(
-            "the line has {} columns, the last one is taken for the classes",
-            columns.len() + 1
-        );
-        warn(message);
-    }
+    let classes = class_column(others, body.len() < rest.len(), warn);
     if is_compound(facts) || classes.as_deref().is_some_and(is_compound) {
         return Err("compound statements are not supported");
     }
@@ -128,6 +114,22 @@ fn line(number: u32, text: &str, warn: &mut impl FnMut(String)) -> Result<Line, 
         actions: Actions::parse(actions),
         condition,
     })
+}
+
+/// What stands for the classes of a line: the last column behind the facts, if there is one.
+fn class_column(others: &[&str], tab_ends: bool, warn: &mut impl FnMut(String)) -> Option<String> {
+    let classes = *others.last()?;
+    if others.len() > 1 {
+        let columns = others.len() + 4;
+        warn(format!(
+            "the line has {columns} columns, the last one is taken for the classes"
+        ));
+    }
+    if tab_ends {
+        warn("a tab ends the line, so its classes match no node".to_owned());
+        return Some(format!("{classes}\t"));
+    }
+    Some(classes.to_owned())
 }
 
 /// Does a column hold `and`, `or`, `not`, `!…` or something in brackets?

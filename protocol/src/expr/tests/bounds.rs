@@ -102,6 +102,18 @@ fn hostile_texts_are_refused() {
 }
 
 #[test]
+fn what_is_as_deep_as_may_be_runs() {
+    gives(&format!("n{}", "+n".repeat(DEPTH_MAX - 1)), json!(3 * 128));
+    gives(&format!("n{}", "+n".repeat(DEPTH_MAX - 2)), json!(3 * 127));
+    let brackets = NESTING_MAX - 1;
+    let nested = format!("{}true{}", "(".repeat(brackets), ")".repeat(brackets));
+    gives(&nested, json!(true));
+    gives(&format!("{}yes", "!".repeat(NESTING_MAX - 1)), json!(false));
+    let closures = format!("{}yes{}", "any([1], {".repeat(31), "})".repeat(31));
+    gives(&closures, json!(true));
+}
+
+#[test]
 fn a_long_choice_is_no_deep_one() {
     let text = vec!["n == 4"; 1_000].join(" or ");
     gives(&text, json!(false));
