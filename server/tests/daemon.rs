@@ -55,7 +55,7 @@ impl Peer {
             match &words[..] {
                 [verb, ..] if verb == "PING" => break,
                 [verb, ..] if verb == "CONNECT" => {
-                    line["CONNECT ".len()..].clone_into(&mut peer.connect)
+                    line["CONNECT ".len()..].clone_into(&mut peer.connect);
                 }
                 [verb, subject, sid] if verb == "SUB" => {
                     peer.subjects.push((subject.clone(), sid.clone()));

@@ -197,7 +197,7 @@ impl Publisher {
     }
 
     /// Hands waiting items to the node's connection, if there is one. `id` gives random bytes.
-    pub(crate) fn publish(&mut self, node: &mut Node, unix: Duration, id: impl Fn() -> [u8; 16]) {
+    pub(crate) fn publish(&self, node: &mut Node, unix: Duration, id: impl Fn() -> [u8; 16]) {
         while node.connection().state() == State::Ready {
             let Some(item) = self.outbox.take() else {
                 return;
