@@ -306,30 +306,6 @@ pub const KEYS: &[KeyInfo] = &[
         "the mode it is made with",
     ),
     key(
-        "libdir",
-        "paths, separated by `:`",
-        "none",
-        "folders with agents",
-    ),
-    key(
-        "plugin.choria.agent_provider.mcorpc.libdir",
-        "paths, separated by `:`",
-        "none",
-        "further ones",
-    ),
-    key(
-        "plugin.choria.agent_provider.mcorpc.agent_shim",
-        "path",
-        "none",
-        "the program that runs Ruby agents",
-    ),
-    key(
-        "plugin.choria.agent_provider.mcorpc.config",
-        "path",
-        "none",
-        "its configuration file",
-    ),
-    key(
         "plugin.<agent>.activate_agent",
         "boolean",
         "true",
