@@ -598,7 +598,7 @@ fn read(path: &Path) -> Result<String, RunError> {
 }
 
 /// The identity of this host's node where none is configured; see
-/// [`derive_identity`](crate::config::derive_identity). Reads the files with facts where it comes to that.
+/// [`derive_identity`]. Reads the files with facts where it comes to that.
 #[must_use]
 pub fn host_identity(
     settings: &Settings,

@@ -200,7 +200,6 @@ fn a_registration_is_the_recorded_one_but_for_id_time_and_signature() {
             message: secure.message.as_bytes(),
             signature_b64: &secure.signature,
             pubcert_pem: &secure.pubcert,
-            signer_token: None,
             caller_id: &ours.caller_id,
             signer_token: None,
         };

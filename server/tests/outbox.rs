@@ -147,7 +147,6 @@ fn check(
         message: secure.message.as_bytes(),
         signature_b64: &secure.signature,
         pubcert_pem: &secure.pubcert,
-        signer_token: None,
         caller_id: &request.caller_id,
         signer_token: None,
     };
