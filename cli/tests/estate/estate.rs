@@ -141,10 +141,12 @@ impl Estate {
 
     /// A command of the caller.
     pub(crate) fn ask(&self, words: &[&str]) -> Result<Said, Failed> {
-        Said::of(muster(
-            self.home(),
-            &[words, &["--config", "client.conf"]].concat(),
-        ))
+        self.run(&[words, &["--config", "client.conf"]].concat())
+    }
+
+    /// A command that needs no configuration.
+    pub(crate) fn run(&self, words: &[&str]) -> Result<Said, Failed> {
+        Said::of(muster(self.home(), words))
     }
 
     /// What a node has written into one of its files.

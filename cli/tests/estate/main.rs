@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test program")]
 
 mod estate;
+#[allow(dead_code, reason = "shared with another test program")]
 #[path = "../fleet/process.rs"]
 mod process;
 mod trials;

@@ -309,7 +309,7 @@ fn the_status_file_is_checked(estate: &Estate) -> Result<(), Failed> {
     let good = file("web1");
     let check = |more: &[&str]| {
         let words = ["tool", "status", "--status-file", &good];
-        estate.ask(&[&words[..], more].concat())
+        estate.run(&[&words[..], more].concat())
     };
     check(&[])?.ended_with(0)?.says(&["OK"])?;
     check(&["--provisioned"])?.ended_with(0)?;

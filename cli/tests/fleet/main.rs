@@ -8,6 +8,7 @@
 mod daemons;
 mod events;
 mod lab;
+#[allow(dead_code, reason = "shared with another test program")]
 mod process;
 mod questions;
 mod reports;

@@ -129,7 +129,6 @@ impl Daemon {
     }
 
     /// As [`Daemon::start`], with all it says kept in a file.
-    #[allow(dead_code, reason = "shared by test programs")]
     pub(crate) fn start_logging(
         mut command: Command,
         log: &Path,
