@@ -12,7 +12,10 @@ use crate::lab::Lab;
 use crate::process::{Daemon, Said, muster};
 use crate::questions::same;
 
-pub(crate) const ALL: &[(&str, Act)] = &[("events_of_both_forms", two_of_four)];
+pub(crate) const ALL: &[(&str, Act)] = &[
+    ("events_of_both_forms", two_of_four),
+    ("events_of_a_node", a_node_comes_and_goes),
+];
 
 /// Nobody comes or goes meanwhile.
 pub(crate) fn nobody_comes(lab: &Lab) -> Result<(), Failed> {
@@ -59,6 +62,30 @@ fn two_of_four() -> Result<(), Failed> {
     }
     follower.saw(&[
         "[startup] n1.example.net: server version 1.0",
+        "[shutdown] n1.example.net: server",
+    ])
+}
+
+/// A node that starts and ends.
+fn a_node_comes_and_goes() -> Result<(), Failed> {
+    let home = tempfile::tempdir()?;
+    let broker = muster(home.path(), &["broker", "-a", "127.0.0.1", "-p", "0"]);
+    let broker = Daemon::start(broker, "Server is ready")?;
+    let address = broker.said_after("Listening for client connections on ")?;
+    let follower = Follower::start(home.path(), address, &[])?;
+    let text = format!(
+        "identity = n1.example.net\nlogfile = stderr\nplugin.choria.use_srv = false\n\
+         plugin.choria.middleware_hosts = {address}\n"
+    );
+    std::fs::write(home.path().join("server.conf"), text)?;
+    let words = ["server", "--insecure", "--config", "server.conf"];
+    let node = Daemon::start(muster(home.path(), &words), " connected ")?;
+    let ping = ["ping", "--expect", "1", "--insecure", "--broker", address];
+    Said::of(muster(home.path(), &ping))?.ended_with(0)?;
+    assert_eq!(node.end_with("TERM")?.code(), Some(0));
+    let version = env!("CARGO_PKG_VERSION");
+    follower.saw(&[
+        &format!("[startup] n1.example.net: server version {version}"),
         "[shutdown] n1.example.net: server",
     ])
 }

@@ -1,7 +1,5 @@
 //! `ClientCore` against a scripted server, in virtual time.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests may fail like tests")]
-
 mod flush;
 mod garbage;
 mod handshake;
