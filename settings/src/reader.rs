@@ -4,8 +4,6 @@
 //! value is wrong. In the latter case the problem is kept and [`Reader::finish`] fails, so a daemon reads
 //! everything first, asks `finish`, and only then uses any of it.
 
-use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -25,7 +23,6 @@ const PATH_SEPARATOR: char = ':';
 pub struct Reader<'a> {
     settings: &'a Settings,
     errors: Vec<SettingsError>,
-    asked: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Reader<'a> {
@@ -33,18 +30,11 @@ impl<'a> Reader<'a> {
         Self {
             settings,
             errors: Vec::new(),
-            asked: RefCell::default(),
         }
     }
 
-    /// The keys that were asked for so far, whether they are there or not. For tests of lists of keys.
-    #[must_use]
-    pub fn asked(&self) -> BTreeSet<String> {
-        self.asked.borrow().clone()
-    }
-
     fn find(&self, key: &str) -> Option<&'a Entry> {
-        self.note(key);
+        self.settings.note(key);
         self.settings.find(key)
     }
 
@@ -53,15 +43,8 @@ impl<'a> Reader<'a> {
     }
 
     fn occurrences<'k>(&self, key: &'k str) -> impl Iterator<Item = &'a Entry> + use<'a, 'k> {
-        self.note(key);
+        self.settings.note(key);
         self.settings.occurrences(key)
-    }
-
-    fn note(&self, key: &str) {
-        let mut asked = self.asked.borrow_mut();
-        if !asked.contains(key) {
-            asked.insert(key.to_owned());
-        }
     }
 
     /// Ends the reading.

@@ -1,9 +1,10 @@
 //! The lines of a configuration, in order, and which of them somebody asked for.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::Reader;
 
@@ -74,9 +75,25 @@ pub struct Settings {
     entries: Vec<Entry>,
     stray: Vec<StrayLine>,
     home: Option<PathBuf>,
+    /// Keys that somebody asked for, whether they are there or not.
+    asked: Mutex<BTreeSet<String>>,
 }
 
 impl Settings {
+    /// The keys that were asked for so far, whether they are there or not. For tests of lists of keys.
+    #[must_use]
+    pub fn asked(&self) -> BTreeSet<String> {
+        let asked = self.asked.lock();
+        asked.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn note(&self, key: &str) {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !asked.contains(key) {
+            asked.insert(key.to_owned());
+        }
+    }
+
     /// Reads the text of one file. Nothing in it is an error yet: types are the readers' matter.
     #[must_use]
     pub fn parse(text: &str, file_name: &str) -> Self {

@@ -455,7 +455,7 @@ plugin.security.provider = {provider}
             let settings = Settings::parse(&text, "f");
             let mut reader = settings.reader();
             NodeConfig::read(&mut reader, &NodeFlags::default());
-            asked.extend(reader.asked());
+            asked.extend(settings.asked());
             assert!(reader.finish().is_err(), "{provider}");
         }
         let here: BTreeSet<_> = KEYS.iter().map(|key| key.name.to_owned()).collect();

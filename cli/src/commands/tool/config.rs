@@ -129,3 +129,52 @@ fn node_flags(config: Option<&Path>) -> NodeFlags {
         ..NodeFlags::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// What each provider, with all it needs, makes a role ask for.
+    fn asked(role: RoleArg) -> BTreeSet<String> {
+        let mut asked = BTreeSet::new();
+        for provider in ["puppet", "file", "choria"] {
+            let text = format!(
+                "identity = n\nplugin.security.provider = {provider}\nplugin.security.issuer.names = <name>\n\
+                 plugin.choria.federation.collectives = a\nplugin.security.file.certificate = c\n"
+            );
+            let settings = Settings::parse(&text, "f");
+            let args = ConfigArgs {
+                key: None,
+                role,
+                list: false,
+                json: false,
+                connection: ConnectionArgs::default(),
+            };
+            // What is wrong with the values is not the point.
+            let _ = args.problems(args.role(), &settings);
+            asked.extend(settings.asked());
+        }
+        asked
+    }
+
+    #[test]
+    fn every_key_that_is_asked_for_is_documented_and_the_reverse() {
+        for role in [RoleArg::Client, RoleArg::Broker] {
+            let args = known_keys(match role {
+                RoleArg::Client => Role::Client,
+                RoleArg::Server => Role::Server,
+                RoleArg::Broker => Role::Broker,
+            });
+            let documented: BTreeSet<_> = args.into_iter().map(|key| key.name).collect();
+            let asked = asked(role);
+            let missing: Vec<_> = asked.difference(&documented).collect();
+            let idle: Vec<_> = documented.difference(&asked).collect();
+            assert!(
+                missing.is_empty() && idle.is_empty(),
+                "{role:?}: not documented {missing:?}, not asked for {idle:?}"
+            );
+        }
+    }
+}
