@@ -13,7 +13,6 @@
 //! | `ping` | | `pong`, unix seconds |
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use muster_protocol::ddl::{Ddl, Metadata};
 use muster_protocol::rpc::StatusCode;
@@ -128,15 +127,15 @@ fn daemon_stats(host: &HostView<'_>) -> RpcOutcome {
     RpcOutcome::ok(data.finish())
 }
 
-/// CPU time in seconds. The servers of today give noughts here.
+/// CPU time in whole seconds: the clients of today read whole numbers, and drop the statistics of a node that gives
+/// fractions. The servers of today give noughts here.
 fn times(read: Option<fn() -> CpuTimes>) -> String {
     let times = read.map(|read| read()).unwrap_or_default();
-    let seconds = |time: Duration| time.as_secs_f64().to_string();
     Members::new()
-        .raw("cstime", &seconds(times.children_system))
-        .raw("cutime", &seconds(times.children_user))
-        .raw("stime", &seconds(times.system))
-        .raw("utime", &seconds(times.user))
+        .count("cstime", times.children_system.as_secs())
+        .count("cutime", times.children_user.as_secs())
+        .count("stime", times.system.as_secs())
+        .count("utime", times.user.as_secs())
         .finish()
 }
 
