@@ -15,6 +15,9 @@ use crate::tls::{TlsPaths, TlsSetting};
 /// Payloads above this are refused as a setting: one message would be an eighth of what may wait for a connection.
 const PAYLOAD_MAX: usize = 8 << 20;
 
+/// Keys of nodes and clients that stand in what a fleet's files have in common.
+const SHARED_KEYS: [&str; 2] = ["plugin.security.provider", "plugin.choria.middleware_hosts"];
+
 impl BrokerConfig {
     /// Reads the keys that concern the broker. `read` reads the TLS files.
     ///
@@ -43,6 +46,10 @@ impl BrokerConfig {
             [127, 0, 0, 1].into(),
         );
         let monitor_port = reader.u16("plugin.choria.stats_port", 0);
+        // One file may serve a whole fleet: these are the nodes' and clients', and no mistake here.
+        for shared in SHARED_KEYS {
+            let _ = reader.opt_string(shared);
+        }
         let (tls, tls_paths) = tls(&mut reader, read);
         let config = Self {
             listen: SocketAddr::new(address, port),

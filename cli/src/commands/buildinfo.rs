@@ -84,7 +84,11 @@ fn build() -> Vec<Block<'static>> {
 }
 
 /// What runs the agents of a node.
-const AGENT_PROVIDERS: [&str; 1] = ["Rust agents compiled in"];
+const AGENT_PROVIDERS: [&str; 3] = [
+    "Rust agents compiled in",
+    "External agents in any language",
+    "Ruby agents through a shim",
+];
 
 fn text(blocks: &[Block<'_>]) -> String {
     let mut out = "Muster build settings:\n".to_owned();
