@@ -36,8 +36,9 @@ const CLASSES_FILE: &str = "/opt/puppetlabs/puppet/cache/state/classes.txt";
 const SERVER_DEFAULT: &str = "puppet:4222";
 /// The longest a connection attempt may be allowed to take.
 const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(120);
-/// Environment variables that go before the files; whoever reads settings hands those that are set to
-/// [`NodeFlags::environment`].
+/// Environment variables that a node goes by; whoever reads settings hands those that are set to
+/// [`NodeFlags::environment`]. User and password go before the files; `CHORIA_SRV_DOMAIN` counts where no file names a
+/// domain.
 pub const ENVIRONMENT: [&str; 3] = [
     "CHORIA_SRV_DOMAIN",
     "MCOLLECTIVE_NATS_PASSWORD",

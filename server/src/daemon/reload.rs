@@ -124,10 +124,6 @@ fn unchangeable(old: &NodeConfig, new: &NodeConfig) -> Vec<&'static str> {
             old.announce.stats != new.announce.stats,
         ),
         (
-            "libdir",
-            old.external.library_dirs != new.external.library_dirs,
-        ),
-        (
             "plugin.choria.network.connect_timeout",
             old.connect_timeout != new.connect_timeout,
         ),

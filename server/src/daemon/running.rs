@@ -21,7 +21,6 @@ use super::{Stop, monitor};
 use crate::config::NodeConfig;
 use crate::embed::{Program, Publisher};
 use crate::endpoint::NodeEndpoint;
-use crate::external::watcher::Watcher;
 use crate::node::{Node, NodeScratch};
 use crate::pool::WorkerPool;
 use crate::security::Loaded;
@@ -38,7 +37,6 @@ pub(super) struct Running {
     index: usize,
     pool: WorkerPool,
     agents: Agents,
-    watcher: Option<Watcher>,
     reporter: Reporter,
     publisher: Option<Publisher>,
     reloading: Reloading,
@@ -60,7 +58,7 @@ impl Running {
         let clock = Clock::start();
         let loaded = Loaded::new(&config, unix_now().as_secs(), read)?;
         let publisher = publisher(&config, program, loaded.own_requests.as_ref(), stop)?;
-        let (hosted, agents) = host(&config, loaded, program, clock.now())?;
+        let (hosted, mut agents) = host(&config, loaded, program, clock.now())?;
         let mut driver = Driver::new(
             clock,
             DriverOptions::default(),
@@ -68,7 +66,7 @@ impl Running {
             Some(stop.wake.clone()),
         )?;
         let index = driver.add(hosted, None);
-        let watcher = Watcher::start(&config.external, &stop.wake)?;
+        agents.watch(&config.external, &stop.wake)?;
         let figures = figures(&config);
         let pages = match (config.announce.stats, &figures) {
             (Some(address), Some(figures)) => Some(monitor::serve(address, Arc::clone(figures))?),
@@ -82,7 +80,6 @@ impl Running {
             index,
             pool: WorkerPool::new(stop.wake.clone()),
             agents,
-            watcher,
             reporter,
             publisher,
             reloading: Reloading { config, reload },
@@ -99,12 +96,14 @@ impl Running {
         );
         while !stop.is_requested() {
             if stop.take_reload() {
-                self.reload();
+                self.reload(stop);
             }
             let wait = self.reporter.wait(self.clock.now(), WAIT_MAX);
             self.driver.turn(wait)?;
             self.exchange_jobs();
-            self.take_agents();
+            if self.agents.poll() {
+                self.replace_agents();
+            }
             self.driver.with(self.index, |hosted, at, _| {
                 let node = hosted.endpoint.node_mut();
                 self.reporter.tend(node, at);
@@ -116,21 +115,24 @@ impl Running {
         Ok(())
     }
 
-    fn reload(&mut self) {
+    fn reload(&mut self, stop: &Stop) {
         self.driver.with(self.index, |hosted, at, _| {
             self.reloading
                 .run(hosted, &self.agents, &mut self.reporter, at);
         });
+        let external = &self.reloading.config.external;
+        match self.agents.watch(external, &stop.wake) {
+            Ok(true) => self.replace_agents(),
+            Ok(false) => {}
+            Err(error) => warn!(%error, "agents from files stay as they are"),
+        }
     }
 
-    /// Has the node answer for the agents that the watcher found, if they are others.
-    fn take_agents(&mut self) {
-        if let Some(external) = self.watcher.as_ref().and_then(Watcher::poll) {
-            self.agents.external = external;
-            let active = self.agents.active(&self.reloading.config);
-            self.driver
-                .with(self.index, |hosted, _, _| hosted.replace_agents(active));
-        }
+    /// Has the node answer for the agents there are now.
+    fn replace_agents(&mut self) {
+        let active = self.agents.active(&self.reloading.config);
+        self.driver
+            .with(self.index, |hosted, _, _| hosted.replace_agents(active));
     }
 
     /// Hands the node's work to the pool, and the pool's outcomes to the node.
@@ -188,10 +190,7 @@ fn host(
     let mut options = node_options(config, loaded.requests);
     options.reply_signer = loaded.reply_signer;
     program.equip(&mut options);
-    let agents = Agents {
-        own: options.agents.clone(),
-        external: Vec::new(),
-    };
+    let agents = Agents::new(options.agents.clone());
     options.agents = agents.active(config);
     let announcements = announcements(config, loaded.own_requests);
     let setup = Arc::new(NodeSetup::new(options)?);

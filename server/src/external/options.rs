@@ -17,7 +17,7 @@ const REPLY_BYTES_MAX: usize = 1 << 20;
 const LOG_BYTES_MAX: usize = 1 << 20;
 
 /// Where agents are found, and the bounds they are run in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExternalOptions {
     /// Folders that hold `mcollective/agent` or `choria/agent`; of two agents of a name the earlier folder's counts.
     pub library_dirs: Vec<PathBuf>,

@@ -53,7 +53,7 @@ impl Watcher {
         Ok(Some(Self { shared }))
     }
 
-    /// The agents that are loaded, if they are others than at the last look.
+    /// The agents that are loaded, if they are others than at the last look; after the first look always.
     #[must_use]
     pub fn poll(&self) -> Option<Vec<Arc<dyn Agent>>> {
         self.shared.state.lock().agents.take()
@@ -80,10 +80,12 @@ impl Shared {
         let mut loader = Loader::new(options);
         loader.sweep(SystemTime::now());
         let start = Instant::now();
+        // Whoever had another watcher before must hear of it when there are no agents any more.
+        let mut is_first = true;
         loop {
             let is_changed = loader.rescan(start.elapsed(), SystemTime::now());
             let mut state = self.state.lock();
-            if is_changed {
+            if is_changed || std::mem::take(&mut is_first) {
                 state.agents = Some(loader.agents().cloned().collect());
                 wake.wake();
             }

@@ -1,0 +1,11 @@
+//! A whole daemon, from its settings to its answers, at a broker that speaks just enough.
+
+#![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
+
+mod agents;
+mod files;
+mod peer;
+mod reload;
+#[path = "../support/mod.rs"]
+mod support;
+mod tokens;
