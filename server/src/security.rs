@@ -31,6 +31,8 @@ pub(crate) struct Loaded {
     pub(crate) tls: Option<Arc<TlsConfig>>,
     /// The revocation list, where there is one.
     pub(crate) crl: Option<CrlWatch>,
+    /// Unix second in which the node's token ends, where it has one that does.
+    pub(crate) token_expires: Option<i64>,
 }
 
 /// Why a token is none for this node.
@@ -113,6 +115,7 @@ impl Loaded {
             own_requests,
             tls,
             crl,
+            token_expires: None,
         })
     }
 
@@ -126,6 +129,7 @@ impl Loaded {
         let refuse = |error| RunError::Token(files.token.clone(), error);
         let signer = own_token(config, &token, &seed, unix_now).map_err(refuse)?;
         let signer = Arc::new(signer);
+        let token_expires = signer.claims().standard().effective_expiry();
         let requests = if config.insecure {
             RequestSecurity::InsecureAcceptAll
         } else {
@@ -141,6 +145,7 @@ impl Loaded {
             nonce_signer: Some(signer),
             tls,
             crl: None,
+            token_expires,
         })
     }
 }

@@ -9,13 +9,14 @@ use parking_lot::Mutex;
 
 use super::Stop;
 use super::error::RunError;
-use super::report::{Figures, SharedFigures};
+use super::report::{Expiries, Figures, SharedFigures};
 use crate::config::NodeConfig;
 use crate::embed::{Program, Publisher};
 use crate::lifecycle::LifecycleOptions;
 use crate::node::Announcements;
 use crate::registration::{RegistrationOptions, RegistrationSource};
 use crate::requests::{RequestSigner, Unsigned};
+use crate::security::Loaded;
 
 /// What the node says without being asked.
 pub(super) fn announcements(
@@ -46,7 +47,7 @@ pub(super) fn announcements(
 }
 
 /// The figures for the pages, where pages are served.
-pub(super) fn figures(config: &NodeConfig) -> Option<SharedFigures> {
+pub(super) fn figures(config: &NodeConfig, expiries: Expiries) -> Option<SharedFigures> {
     config.announce.stats?;
     Some(Arc::new(Mutex::new(Figures {
         identity: config.identity.clone(),
@@ -54,13 +55,21 @@ pub(super) fn figures(config: &NodeConfig) -> Option<SharedFigures> {
         config_file: config.config_file.clone(),
         tls: config.tls,
         secure: !config.insecure,
-        certificate_expires: certificate_expires(config),
+        certificate_expires: expiries.certificate,
         ..Figures::default()
     })))
 }
 
+/// When what was loaded ends.
+pub(super) fn expiries(config: &NodeConfig, loaded: &Loaded) -> Expiries {
+    Expiries {
+        certificate: certificate_expires(config),
+        token: loaded.token_expires,
+    }
+}
+
 /// When the node's certificate ends, if it has one.
-pub(super) fn certificate_expires(config: &NodeConfig) -> Option<i64> {
+fn certificate_expires(config: &NodeConfig) -> Option<i64> {
     let path = match &config.security {
         Provider::X509(files) => &files.certificate,
         Provider::Token(_) => return None,

@@ -7,7 +7,7 @@ use muster_reactor::clock::random_seed;
 use tracing::{info, warn};
 
 use super::agents::Agents;
-use super::announce::announcements;
+use super::announce::{announcements, expiries};
 use super::error::RunError;
 use super::hosted::Hosted;
 use super::options::{node_options, read};
@@ -85,6 +85,7 @@ impl Reloading {
     ) -> Result<(), RunError> {
         let node = hosted.endpoint.node_mut();
         let loaded = Loaded::new(&config, at.unix.as_secs(), read)?;
+        let expiries = expiries(&config, &loaded);
         let options = NodeOptions {
             agents: agents.active(&config),
             reply_signer: loaded.reply_signer,
@@ -106,7 +107,7 @@ impl Reloading {
         hosted.endpoint.set_tls(loaded.tls);
         hosted.crl = loaded.crl;
         hosted.config = config.clone();
-        reporter.reconfigure(config.announce.clone(), at.now);
+        reporter.reconfigure(config.announce.clone(), expiries, at.now);
         self.config = config;
         Ok(())
     }

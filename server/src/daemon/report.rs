@@ -43,6 +43,13 @@ pub(super) struct Figures {
     pub(super) certificate_expires: Option<i64>,
 }
 
+/// When what the node proves itself with ends, in unix seconds; none where there is nothing, or no end.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Expiries {
+    pub(super) certificate: Option<i64>,
+    pub(super) token: Option<i64>,
+}
+
 /// Figures shared with the threads that serve pages.
 pub(super) type SharedFigures = Arc<Mutex<Figures>>;
 
@@ -50,7 +57,7 @@ pub(super) type SharedFigures = Arc<Mutex<Figures>>;
 #[derive(Debug)]
 pub(super) struct Reporter {
     config: AnnounceConfig,
-    certificate_expires: Option<i64>,
+    expiries: Expiries,
     /// On the daemon's clock.
     started: Duration,
     next_status: Duration,
@@ -64,13 +71,13 @@ pub(super) struct Reporter {
 impl Reporter {
     pub(super) fn new(
         config: AnnounceConfig,
-        certificate_expires: Option<i64>,
+        expiries: Expiries,
         now: Duration,
         figures: Option<SharedFigures>,
     ) -> Self {
         Self {
             config,
-            certificate_expires,
+            expiries,
             started: now,
             next_status: now,
             last_total: 0,
@@ -81,8 +88,14 @@ impl Reporter {
     }
 
     /// Goes by other settings from here on.
-    pub(super) fn reconfigure(&mut self, config: AnnounceConfig, now: Duration) {
+    pub(super) fn reconfigure(
+        &mut self,
+        config: AnnounceConfig,
+        expiries: Expiries,
+        now: Duration,
+    ) {
         self.config = config;
+        self.expiries = expiries;
         self.next_status = now;
         self.mtimes.clear();
     }
@@ -120,6 +133,7 @@ impl Reporter {
             figures.connection = *node.connection().stats();
             figures.connected = node.connection().connected_server().is_some();
             figures.last_message = self.last_message;
+            figures.certificate_expires = self.expiries.certificate;
             figures.uptime = at.now.saturating_sub(self.started);
         }
     }
@@ -190,8 +204,8 @@ impl Reporter {
             connected_server: server.as_deref(),
             last_message: self.last_message,
             counters: node.counters(),
-            certificate_expires: self.certificate_expires,
-            token_expires: None,
+            certificate_expires: self.expiries.certificate,
+            token_expires: self.expiries.token,
         })
     }
 }

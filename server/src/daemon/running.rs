@@ -10,7 +10,7 @@ use muster_reactor::http::HttpServer;
 use tracing::{info, warn};
 
 use super::agents::Agents;
-use super::announce::{announcements, certificate_expires, figures, publisher};
+use super::announce::{announcements, expiries, figures, publisher};
 use super::error::RunError;
 use super::hosted::Hosted;
 use super::options::{broker_config, node_options, read};
@@ -58,6 +58,7 @@ impl Running {
         let clock = Clock::start();
         let loaded = Loaded::new(&config, unix_now().as_secs(), read)?;
         let publisher = publisher(&config, program, loaded.own_requests.as_ref(), stop)?;
+        let expiries = expiries(&config, &loaded);
         let (hosted, mut agents) = host(&config, loaded, program, clock.now())?;
         let mut driver = Driver::new(
             clock,
@@ -67,13 +68,12 @@ impl Running {
         )?;
         let index = driver.add(hosted, None);
         agents.watch(&config.external, &stop.wake)?;
-        let figures = figures(&config);
+        let figures = figures(&config, expiries);
         let pages = match (config.announce.stats, &figures) {
             (Some(address), Some(figures)) => Some(monitor::serve(address, Arc::clone(figures))?),
             _ => None,
         };
-        let expires = certificate_expires(&config);
-        let reporter = Reporter::new(config.announce.clone(), expires, clock.now(), figures);
+        let reporter = Reporter::new(config.announce.clone(), expiries, clock.now(), figures);
         Ok(Self {
             clock,
             driver,

@@ -2,10 +2,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use muster_server::{NodeConfig, NodeFlags};
 use muster_settings::Settings;
+
+/// The longest a test waits for something.
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// The broker's end of the daemon's connection.
 pub(crate) struct Peer {
@@ -18,9 +22,7 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn accept(listener: &TcpListener) -> Self {
         let (stream, _) = listener.accept().unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(30)))
-            .unwrap();
+        stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
         let mut peer = Self {
             reader: BufReader::new(stream),
             subjects: Vec::new(),
@@ -114,5 +116,18 @@ pub(crate) fn told(peer: &mut Peer, subject: &str) -> String {
                 return String::from_utf8(payload).unwrap();
             }
         }
+    }
+}
+
+/// The text of a file, once it is there and as expected.
+pub(crate) fn written(path: &Path, expected: impl Fn(&str) -> bool) -> String {
+    let start = Instant::now();
+    loop {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        if !text.is_empty() && expected(&text) {
+            return text;
+        }
+        assert!(start.elapsed() < WAIT_MAX, "{}: {text:?}", path.display());
+        std::thread::yield_now();
     }
 }

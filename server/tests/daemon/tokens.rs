@@ -16,7 +16,7 @@ use muster_protocol::version::ProtocolVersion;
 use muster_server::daemon::{Daemon, RunError, Stop};
 use muster_server::{NodeConfig, NodeTokenError};
 
-use super::peer::{Peer, config};
+use super::peer::{Peer, config, written};
 use super::support;
 
 const NODE_SEED: &str = "0101010101010101010101010101010101010101010101010101010101010101";
@@ -176,4 +176,31 @@ fn a_token_that_is_none_for_the_node_ends_a_start() {
             other => panic!("{other}"),
         }
     }
+}
+
+#[test]
+fn the_status_file_tells_when_the_token_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    // Both in the future; the sooner one counts.
+    let end = 4_102_444_800;
+    let claims = ServerClaims {
+        identity: "node1.example.net".to_owned(),
+        organization: "acme".to_owned(),
+        standard: StandardClaims {
+            issuer_expires_at: Some(end),
+            ..standard(NODE_SEED, Some(end + 60))
+        },
+        ..ServerClaims::default()
+    };
+    let token = issuer().sign(Claims::Server(Box::new(claims))).unwrap();
+    let mut config = token_config(dir.path(), "127.0.0.1:1", &token, NODE_SEED);
+    let status = dir.path().join("status.json");
+    config.announce.status_file = Some(status.clone());
+    let running = Daemon::new(config).start().unwrap();
+    let written = written(&status, |_| true);
+    assert!(
+        written.contains(r#""token_expires":"2100-01-01T00:00:00Z""#),
+        "{written}"
+    );
+    running.stop().unwrap();
 }
