@@ -66,6 +66,9 @@ pub struct NodeFlags {
     pub is_root: bool,
     /// The host's name, the identity where none is configured; see [`derive_identity`].
     pub hostname: Option<String>,
+    /// The domain in the host's facts, where brokers are looked up unless a key or the environment names another; see
+    /// [`facts_domain`](crate::daemon::facts_domain).
+    pub domain: Option<String>,
     /// Those of the variables of [`ENVIRONMENT`] that are set.
     pub environment: BTreeMap<String, String>,
     /// The configuration file's name, as told to callers.
@@ -279,7 +282,7 @@ fn read_servers(reader: &mut Reader<'_>, flags: &NodeFlags) -> (Vec<ServerAddr>,
     if hosts.is_empty() {
         let default = ServerAddr::parse(SERVER_DEFAULT).expect("a test reads the default");
         let around = SrvSurroundings {
-            domain: flags.variable("CHORIA_SRV_DOMAIN"),
+            domain: (flags.variable("CHORIA_SRV_DOMAIN")).or_else(|| flags.domain.clone()),
             hostname: flags.hostname.clone().unwrap_or_default(),
         };
         // Its only problems are those of keys that are read here too.
@@ -558,6 +561,31 @@ ttl = 5
         };
         let errors = read("plugin.security.provider = file", &flags).unwrap_err();
         assert_eq!(errors.errors().len(), 1, "{errors}");
+    }
+
+    #[test]
+    fn brokers_are_looked_up_in_the_domain_that_is_named_first() {
+        let check = |text: &str, variable: &str, fact: Option<&str>, expected: &str| {
+            let mut flags = NodeFlags {
+                hostname: Some("n1.host.net".to_owned()),
+                domain: fact.map(str::to_owned),
+                ..NodeFlags::laboratory()
+            };
+            let variables = &mut flags.environment;
+            variables.insert("CHORIA_SRV_DOMAIN".to_owned(), variable.to_owned());
+            let around = SrvSurroundings {
+                domain: Some(expected.to_owned()),
+                hostname: String::new(),
+            };
+            let none = Settings::parse("", "server.conf");
+            let expected = SrvQuery::read(&none, Seeker::Local, &around).unwrap();
+            assert_eq!(read(text, &flags).unwrap().srv, Some(expected));
+        };
+        let key = "plugin.choria.srv_domain = key.net";
+        check(key, "variable.net", Some("fact.net"), "key.net");
+        check("", "variable.net", Some("fact.net"), "variable.net");
+        check("", "", Some("fact.net"), "fact.net");
+        check("", "", None, "host.net");
     }
 
     #[test]

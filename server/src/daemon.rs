@@ -29,7 +29,7 @@ use crate::config::NodeConfig;
 use crate::embed::Program;
 
 pub use self::error::RunError;
-pub use self::sources::host_identity;
+pub use self::sources::{facts_domain, host_identity};
 
 /// Ends a running daemon from another thread.
 #[derive(Debug, Clone)]

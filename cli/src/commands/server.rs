@@ -7,7 +7,7 @@ use clap::Args;
 use muster_reactor::process::use_small_pages;
 use muster_reactor::signal::{Signal, Signals};
 use muster_server::config::{ENVIRONMENT, LogTarget};
-use muster_server::daemon::{Daemon, Stop, host_identity};
+use muster_server::daemon::{Daemon, Stop, facts_domain, host_identity};
 use muster_server::{NodeConfig, NodeFlags};
 use muster_settings::Settings;
 
@@ -95,6 +95,7 @@ fn read(args: &ServerArgs) -> Result<(NodeConfig, Settings), Failure> {
             host::kernel_name().as_deref(),
             host::hostname().as_deref(),
         ),
+        domain: facts_domain(&settings),
         environment: ENVIRONMENT
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))

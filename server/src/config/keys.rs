@@ -113,8 +113,8 @@ pub const KEYS: &[KeyInfo] = &[
     key(
         "plugin.choria.middleware_hosts",
         "list of `host:port`",
-        "looked up, else `puppet:4222`",
-        "the brokers",
+        "looked up at the start, else `puppet:4222`",
+        "the brokers; those that were looked up stay until a restart",
     ),
     key(
         "plugin.choria.use_srv",
@@ -125,7 +125,7 @@ pub const KEYS: &[KeyInfo] = &[
     key(
         "plugin.choria.srv_domain",
         "text",
-        "`CHORIA_SRV_DOMAIN`, else the host's domain",
+        "`CHORIA_SRV_DOMAIN`, else the fact `networking.domain`, else the host's domain",
         "where they are looked up",
     ),
     key(

@@ -13,6 +13,9 @@ use crate::config::{NodeConfig, derive_identity};
 use crate::embed::FactsSource;
 use crate::facts::{Facts, FactsFormat};
 
+/// The fact with the host's domain.
+const DOMAIN_FACT: &str = "networking.domain";
+
 /// The identity of this host's node where none is configured; see
 /// [`derive_identity`]. Reads the files with facts where it comes to that.
 #[must_use]
@@ -21,13 +24,30 @@ pub fn host_identity(
     kernel: Option<&str>,
     full: Option<&str>,
 ) -> Option<String> {
-    derive_identity(kernel, full, || {
-        let mut reader = settings.reader();
-        let files = reader.path_list("plugin.yaml");
-        // Whoever reads the whole configuration reports its problems.
-        let _ = reader.finish();
-        read_facts_files(&files)
-    })
+    derive_identity(kernel, full, || configured_facts(settings))
+}
+
+/// The domain in this host's facts, for [`NodeFlags::domain`](crate::NodeFlags::domain). The files with facts are read
+/// only where it may count: no brokers are configured, and no domain either.
+#[must_use]
+pub fn facts_domain(settings: &Settings) -> Option<String> {
+    let is_named = |key| settings.option(key).is_some_and(|value| !value.is_empty());
+    if is_named("plugin.choria.middleware_hosts") || is_named("plugin.choria.srv_domain") {
+        return None;
+    }
+    let facts = configured_facts(settings);
+    let json = facts.view().get(DOMAIN_FACT)?;
+    let domain = serde_json::from_str::<String>(&json).ok()?;
+    (!domain.is_empty()).then_some(domain)
+}
+
+/// The facts of the configured files.
+fn configured_facts(settings: &Settings) -> Facts {
+    let mut reader = settings.reader();
+    let files = reader.path_list("plugin.yaml");
+    // Whoever reads the whole configuration reports its problems.
+    let _ = reader.finish();
+    read_facts_files(&files)
 }
 
 /// The facts of these files. A file that cannot be used is left out, and said so.
@@ -127,4 +147,28 @@ fn looks(paths: &[PathBuf]) -> Vec<Look> {
 fn look(path: &Path) -> Look {
     let metadata = fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_domain_is_that_of_the_facts_where_none_is_configured() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("facts.json");
+        let check = |facts: &str, more: &str, expected: Option<&str>| {
+            fs::write(&file, facts).unwrap();
+            let text = format!("plugin.yaml = {}\n{more}", file.display());
+            let settings = Settings::parse(&text, "server.conf");
+            assert_eq!(facts_domain(&settings).as_deref(), expected);
+        };
+        let facts = r#"{"networking":{"domain":"fact.net"}}"#;
+        check(facts, "", Some("fact.net"));
+        check(facts, "plugin.choria.srv_domain = key.net", None);
+        check(facts, "plugin.choria.middleware_hosts = b1:4222", None);
+        check(r#"{"networking":{"domain":""}}"#, "", None);
+        check(r#"{"networking":{"domain":7}}"#, "", None);
+        check("{}", "", None);
+    }
 }
