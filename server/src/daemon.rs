@@ -26,7 +26,7 @@ use self::reload::Reload;
 use self::running::Running;
 use crate::agent::Agent;
 use crate::config::NodeConfig;
-use crate::embed::Program;
+use crate::embed::{Program, Started};
 
 pub use self::error::RunError;
 pub use self::sources::{facts_domain, host_identity};
@@ -122,7 +122,9 @@ impl Daemon {
     pub fn run(self, stop: &Stop) -> Result<(), RunError> {
         let mut program = self.program;
         let mut running = Running::start(self.config, &mut program, self.reload, stop)?;
-        program.tell_started();
+        program.tell_started(Started {
+            stats: running.stats_address(),
+        });
         running.run(stop)?;
         running.end()?;
         Ok(())

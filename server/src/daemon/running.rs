@@ -1,6 +1,7 @@
 //! The loop of a daemon: one node, its driver, its pool of threads, and what is around them.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub(super) struct Running {
     publisher: Option<Publisher>,
     reloading: Reloading,
     /// Serves until it is dropped.
-    _pages: Option<HttpServer>,
+    pages: Option<HttpServer>,
 }
 
 impl Running {
@@ -83,8 +84,13 @@ impl Running {
             reporter,
             publisher,
             reloading: Reloading { config, reload },
-            _pages: pages,
+            pages,
         })
+    }
+
+    /// Where the pages are served, if anywhere.
+    pub(super) fn stats_address(&self) -> Option<SocketAddr> {
+        self.pages.as_ref().map(HttpServer::address)
     }
 
     /// Goes on until the stop.

@@ -12,6 +12,7 @@ mod outbox;
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
@@ -24,6 +25,13 @@ pub use self::facts::{FactsSource, SharedFacts};
 pub(crate) use self::outbox::Publisher;
 pub use self::outbox::{DataItem, ITEMS_MAX, Outbox, OutboxCounts, OutboxError, WAITING_BYTES_MAX};
 
+/// What a node tells the program once it runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Started {
+    /// Where its statistics are served, if anywhere.
+    pub(crate) stats: Option<SocketAddr>,
+}
+
 /// What the program around a node brings.
 #[derive(Default)]
 pub(crate) struct Program {
@@ -35,7 +43,7 @@ pub(crate) struct Program {
     pub(crate) facts: Option<Arc<dyn FactsSource>>,
     pub(crate) outbox: Option<Outbox>,
     /// Told once the node runs.
-    pub(crate) started: Option<SyncSender<()>>,
+    pub(crate) started: Option<SyncSender<Started>>,
 }
 
 impl Program {
@@ -50,10 +58,10 @@ impl Program {
     }
 
     /// The node runs.
-    pub(crate) fn tell_started(&mut self) {
+    pub(crate) fn tell_started(&mut self, what: Started) {
         if let Some(started) = self.started.take() {
             // Whoever has stopped listening does not want to know.
-            let _ = started.send(());
+            let _ = started.send(what);
         }
     }
 }
@@ -74,13 +82,14 @@ impl fmt::Debug for Program {
 #[must_use = "a node ends when its handle is dropped"]
 pub struct Running {
     stop: Stop,
+    stats: Option<SocketAddr>,
     thread: Option<JoinHandle<Result<(), RunError>>>,
 }
 
 impl Running {
     /// Runs `daemon` on a new thread; returns once its files are read, before any broker is reached.
     pub(crate) fn start(
-        daemon: impl FnOnce(SyncSender<()>, &Stop) -> Result<(), RunError> + Send + 'static,
+        daemon: impl FnOnce(SyncSender<Started>, &Stop) -> Result<(), RunError> + Send + 'static,
     ) -> Result<Self, RunError> {
         let stop = Stop::new()?;
         let (sender, started) = sync_channel(1);
@@ -88,18 +97,28 @@ impl Running {
             let stop = stop.clone();
             move || daemon(sender, &stop)
         })?;
-        let running = Self {
+        let mut running = Self {
             stop,
+            stats: None,
             thread: Some(thread),
         };
         match started.recv() {
-            Ok(()) => Ok(running),
+            Ok(Started { stats }) => {
+                running.stats = stats;
+                Ok(running)
+            }
             // The thread let go of its end without a word: it has ended, and its result says why.
             Err(_) => running.join().and_then(|()| {
                 let error = io::Error::other("the node ended before it ran");
                 Err(RunError::System(error))
             }),
         }
+    }
+
+    /// Where the node's statistics are served, if they are; where port 0 was configured, with the port that was taken.
+    #[must_use]
+    pub const fn stats_address(&self) -> Option<SocketAddr> {
+        self.stats
     }
 
     /// Asks the node to end, and does not wait for it.

@@ -4,6 +4,7 @@
 
 mod agents;
 mod files;
+mod pages;
 mod peer;
 mod reload;
 #[path = "../support/mod.rs"]

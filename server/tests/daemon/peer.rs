@@ -9,7 +9,7 @@ use muster_server::{NodeConfig, NodeFlags};
 use muster_settings::Settings;
 
 /// The longest a test waits for something.
-const WAIT_MAX: Duration = Duration::from_secs(30);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(30);
 
 /// The broker's end of the daemon's connection.
 pub(crate) struct Peer {
