@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
+#[path = "../../fuzz/checks/server_config.rs"]
+mod config;
 #[path = "../../fuzz/checks/server_external_reply.rs"]
 mod external_reply;
+#[path = "../../fuzz/checks/server_facts.rs"]
+mod facts;
 #[path = "../../fuzz/checks/server_policy.rs"]
 mod policy;
 
@@ -13,6 +17,16 @@ use std::path::Path;
 #[test]
 fn policies() {
     replay("server_policy", policy::run);
+}
+
+#[test]
+fn facts_files() {
+    replay("server_facts", facts::run);
+}
+
+#[test]
+fn configuration_files() {
+    replay("server_config", config::run);
 }
 
 #[test]
