@@ -12,6 +12,7 @@ mod lab;
 mod process;
 mod questions;
 mod reports;
+mod tokens;
 
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
     for (name, act) in daemons::ALL.iter().chain(events::ALL) {
         trials.push(Trial::test(*name, act));
     }
+    trials.push(Trial::test("a_fleet_of_tokens", tokens::a_fleet_of_tokens));
     let conclusion = libtest_mimic::run(&arguments, trials);
     // Only now do the daemons end.
     drop(labs);
