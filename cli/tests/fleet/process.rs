@@ -7,7 +7,9 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use libtest_mimic::Failed;
 
-/// How often a log file is looked at.
+/// How often a log file is looked at before that is given up: a minute's worth.
+const LOG_LOOKS_MAX: u32 = 3000;
+/// The time between two looks.
 const LOG_INTERVAL: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// A `muster` command line, apart from the caller's own settings.
@@ -142,9 +144,12 @@ impl Daemon {
             child,
             said: String::new(),
         };
-        while !daemon.said.contains(awaited) {
-            if daemon.child.try_wait()?.is_some() {
-                return Err(format!("it ended early: {}", daemon.said).into());
+        for looks in 0.. {
+            if daemon.said.contains(awaited) {
+                break;
+            }
+            if looks == LOG_LOOKS_MAX || daemon.child.try_wait()?.is_some() {
+                return Err(format!("it did not say {awaited:?}: {}", daemon.said).into());
             }
             std::thread::sleep(LOG_INTERVAL);
             daemon.said = std::fs::read_to_string(log)?;
