@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_reactor::channel::{Backlog, Channel, Incoming};
+use muster_reactor::channel::{Backlog, Channel, ChannelError, Incoming};
 use muster_reactor::clock::{Clock, unix_now};
 use muster_reactor::poll::{Key, Poller, Ready};
 use muster_reactor::rustls::ClientConfig as TlsConfig;
@@ -61,14 +61,14 @@ pub trait Endpoint {
     fn tls(&self) -> Option<Arc<TlsConfig>>;
 }
 
-/// A connection the system would not make.
+/// A connection that could not be made: the system refused it, or TLS did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectFailure {
     /// The endpoint that wanted it, by index.
     pub endpoint: usize,
     /// Where it was to go.
     pub server: ServerAddr,
-    /// What the system said.
+    /// What the system, or TLS, said.
     pub why: String,
 }
 
@@ -203,7 +203,7 @@ impl<E: Endpoint> Driver<E> {
         self.stations.iter().map(|station| &station.endpoint)
     }
 
-    /// The latest connections the system would not make, sixty-four at most, since this was last called.
+    /// The latest connections that could not be made, sixty-four at most, since this was last called.
     pub fn take_connect_failures(&mut self) -> impl Iterator<Item = ConnectFailure> {
         std::mem::take(&mut self.failures).into_iter()
     }
@@ -347,7 +347,11 @@ impl<E: Endpoint> Driver<E> {
 
     fn connect_failed(&mut self, index: usize, error: Option<io::Error>) {
         self.drop_link(index);
-        self.note_connect_failure(index, error.as_ref());
+        let why = error.map_or_else(
+            || "the connection was ended".to_owned(),
+            |error| error.to_string(),
+        );
+        self.note_connect_failure(index, why);
         let at = self.moment();
         self.stations[index]
             .endpoint
@@ -355,17 +359,13 @@ impl<E: Endpoint> Driver<E> {
         self.settle(index);
     }
 
-    /// Keeps what the system said, which the core is not told.
-    fn note_connect_failure(&mut self, index: usize, error: Option<&io::Error>) {
+    /// Keeps what the system, or TLS, said, which the core is not told.
+    fn note_connect_failure(&mut self, index: usize, why: String) {
         if self.failures.len() == CONNECT_FAILURES_MAX {
             self.failures.pop_front();
         }
         let server = self.stations[index].endpoint.client().server_tried();
         let server = server.clone();
-        let why = error.map_or_else(
-            || "the connection was ended".to_owned(),
-            io::Error::to_string,
-        );
         self.failures.push_back(ConnectFailure {
             endpoint: index,
             server,
@@ -401,7 +401,7 @@ impl<E: Endpoint> Driver<E> {
 
     fn connect(&mut self, index: usize, server: &ServerAddr) {
         if let Err(error) = self.open(index, server) {
-            self.note_connect_failure(index, Some(&error));
+            self.note_connect_failure(index, error.to_string());
             let at = self.moment();
             self.stations[index]
                 .endpoint
@@ -439,12 +439,20 @@ impl<E: Endpoint> Driver<E> {
         let Some(link) = station.link.as_mut().filter(|link| link.unread) else {
             return;
         };
+        let mut refusal = None;
         let lost = match link.channel.read(&mut self.scratch, &mut self.clear) {
             Ok((Incoming::Blocked, _)) => {
                 link.unread = false;
                 false
             }
-            Ok((Incoming::End, _)) | Err(_) => true,
+            Ok((Incoming::End, _)) => true,
+            Err(error) => {
+                // A certificate that does not please either side ends every attempt alike, and only TLS can say so.
+                if let ChannelError::Tls(error) = error {
+                    refusal = Some(error.to_string());
+                }
+                true
+            }
             Ok((Incoming::Bytes(bytes), more)) => {
                 link.unread = more || ended;
                 if link.unread {
@@ -462,6 +470,9 @@ impl<E: Endpoint> Driver<E> {
         if lost {
             // An alert may say why; it goes out as far as it can.
             let _ = link.channel.write(&mut link.backlog);
+            if let Some(why) = refusal {
+                self.note_connect_failure(index, why);
+            }
             self.drop_link(index);
             let station = &mut self.stations[index];
             station.endpoint.handle_disconnected(at, &mut self.shared);

@@ -80,6 +80,14 @@ pub(crate) fn a_fleet_of_tokens() -> Result<(), Failed> {
         .says(&["c1: 1", "c2: 1", "Finished processing 2 / 2 hosts"])?;
     let said = ask(&["find", "-S", "fact('country') == 'c2'"])?.ended_with(0)?;
     assert_eq!(said.sorted_lines(), [NODES[1]]);
+    // Another authority: the reason is named, and at once rather than at the end of all patience.
+    fs::create_dir(home.join("other"))?;
+    ca(&["ca", "init", "other"])?;
+    let strange = connection(&home.join("other"), &address, "client")?;
+    fs::write(home.join("strange.conf"), strange)?;
+    Said::of(muster(home, &["ping", "--config", "strange.conf"]))?
+        .ended_with(1)?
+        .says(&["no broker takes connections", "certificate"])?;
     let text = format!(
         "identity = rip.mcollective\nplugin.choria.middleware_hosts = {address}\n\
          plugin.security.provider = file\n\
