@@ -6,6 +6,7 @@
 //! * [`driver`]: the loop that gives sockets to such cores.
 //! * [`resolve`]: where the brokers are, by configuration and DNS.
 //! * [`provider`]: which files prove who a process is, for nodes and clients.
+//! * [`signer`]: the service that signs a client's requests, over HTTP.
 //! * [`fleet`]: discovery, requests, replies and summaries on one such connection.
 //!
 //! The crate keeps one rule between its modules: `nats` never imports the fleet client.
@@ -18,5 +19,6 @@ mod moment;
 pub mod nats;
 pub mod provider;
 pub mod resolve;
+pub mod signer;
 
 pub use moment::Moment;

@@ -205,18 +205,6 @@ pub fn legacy_certificates_warning(reader: &mut Reader<'_>) -> Option<String> {
     })
 }
 
-/// The same for a service that is to sign requests in the caller's place.
-pub fn remote_signer_warning(reader: &mut Reader<'_>) -> Option<String> {
-    const URL: &str = "plugin.choria.security.request_signer.url";
-    const SERVICE: &str = "plugin.choria.security.request_signer.service";
-    let url = reader.opt_string(URL).map(|_| URL);
-    let service = reader.bool(SERVICE, false).then_some(SERVICE);
-    let key = url.or(service)?;
-    Some(format!(
-        "{key} is not supported: requests are signed with the caller's own key"
-    ))
-}
-
 fn read_file(reader: &mut Reader<'_>, needs: X509Needs) -> X509Files {
     let mut path = |key: &str, needed: bool| {
         let path = reader.opt_path(key);

@@ -16,13 +16,13 @@ use muster_settings::{Reader, Settings, SettingsErrors};
 
 use super::error::ConfigError;
 use super::identity::Caller;
-use super::proof::{Proof, read_token};
+use super::proof::{Proof, read_token, remote_of_files, remote_of_token};
 use super::session::PREPARE_TIMEOUT;
 use crate::nats::{ClientConfig, ConnectOptions, ServerAddr, TlsMode};
 use crate::provider::{
     Owner, Provider, ProviderKind, TokenFiles, X509Files, X509Needs, legacy_certificates_warning,
-    remote_signer_warning,
 };
+use crate::signer::SignerSettings;
 
 /// Appended to a user's name to make a certificate name.
 const CERTNAME_SUFFIX: &str = "mcollective";
@@ -72,6 +72,8 @@ pub struct FleetSettings {
     pub files: Option<TlsPaths>,
     /// The token's files, for a client that has one.
     pub token: Option<TokenFiles>,
+    /// The service that signs requests, where it is not the client itself.
+    pub signer: Option<SignerSettings>,
     /// Whether requests are signed.
     pub signed: bool,
     /// Whether TLS is spoken.
@@ -114,13 +116,16 @@ impl FleetSettings {
         let kind = ProviderKind::read(&mut reader);
         let collectives = collectives(&mut reader, kind.default_collective());
         let certname = certname(&mut reader, around, kind);
-        let (files, token) = provider_files(&mut reader, around, kind, &certname);
+        let signer = signed.then(|| SignerSettings::read(&mut reader, kind));
+        let signer = signer.flatten();
+        let needed = signed && (tls || signer.is_none());
+        let (files, token) = provider_files(&mut reader, around, kind, &certname, needed);
         let unchecked = token
             .as_ref()
             .filter(|_| tls)
             .and_then(TokenFiles::tls_warning);
         let legacy = legacy_certificates_warning(&mut reader);
-        let remote = remote_signer_warning(&mut reader);
+        let remote = signer.as_ref().and_then(SignerSettings::warning);
         let warnings = [unchecked, legacy, remote].into_iter().flatten().collect();
         let ttl_min = match token {
             Some(_) => ProtocolVersion::V2.ttl_min(),
@@ -143,6 +148,7 @@ impl FleetSettings {
             require_filter: reader.bool("plugin.choria.require_client_filter", false),
             files,
             token,
+            signer,
             signed,
             tls,
             connect: ConnectOptions {
@@ -170,10 +176,12 @@ impl FleetSettings {
                 error,
             })
         };
-        let proof = match (&self.files, &self.token) {
-            (Some(files), _) => Proof::of_certificate(files, self.tls, read)?,
-            (None, Some(files)) => read_token(files, self.tls, read)?,
-            (None, None) => Proof::insecure(),
+        let proof = match (&self.files, &self.token, &self.signer) {
+            (Some(files), _, None) => Proof::of_certificate(files, self.tls, read)?,
+            (Some(files), _, Some(signer)) => remote_of_files(signer, files, self.tls, read)?,
+            (None, Some(files), None) => read_token(files, self.tls, read)?,
+            (None, Some(files), Some(signer)) => remote_of_token(signer, files, self.tls, read)?,
+            (None, None, _) => Proof::insecure(),
         };
         let mut client = ClientConfig::new(self.brokers);
         client.tls = if self.tls {
@@ -267,20 +275,22 @@ fn main_collective(reader: &mut Reader<'_>, collectives: &[String]) -> String {
     main
 }
 
-/// The provider's files, of the kind it goes by; none for a client that does not sign.
+/// The provider's files, of the kind it goes by; none for a client that does not sign. Certificates may not be `needed`: where a service signs
+/// and no TLS is spoken.
 fn provider_files(
     reader: &mut Reader<'_>,
     around: &Surroundings,
     kind: ProviderKind,
     certname: &str,
+    needed: bool,
 ) -> (Option<TlsPaths>, Option<TokenFiles>) {
     if around.insecure {
         return (None, None);
     }
     let is_root = around.is_root;
     let needs = X509Needs {
-        identity: true,
-        ca: true,
+        identity: needed,
+        ca: needed,
     };
     match kind.read_files(reader, Owner { certname, is_root }, needs) {
         Provider::X509(files) => (Some(files), None),

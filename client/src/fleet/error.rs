@@ -11,6 +11,7 @@ use muster_protocol::security::tokens::TokenError;
 use muster_reactor::tls::TlsConfigError;
 use muster_settings::SettingsErrors;
 
+use super::remote::SignError;
 use crate::nats::{LinkEnd, PublishError, ServerAddr};
 
 /// Why a request could not be built.
@@ -20,6 +21,13 @@ pub enum BuildError {
     Request(RequestError),
     /// It could not be signed.
     Signature(String),
+    /// The service that signs in the caller's place did not.
+    Remote {
+        /// What the user knows it by, such as its URL.
+        service: Box<str>,
+        /// Why not.
+        error: SignError,
+    },
 }
 
 impl From<RequestError> for BuildError {
@@ -39,6 +47,12 @@ impl fmt::Display for BuildError {
         match self {
             Self::Request(error) => error.fmt(f),
             Self::Signature(error) => write!(f, "the request could not be signed: {error}"),
+            Self::Remote { service, error } => {
+                write!(
+                    f,
+                    "the request could not be signed: signer {service} {error}"
+                )
+            }
         }
     }
 }

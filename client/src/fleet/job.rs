@@ -27,11 +27,12 @@ use super::event::{FleetEvent, NodeReply};
 use super::identity::Caller;
 use super::operation::{Batch, Operation, ReplyFilter, Results};
 use super::plan::{Addressing, Plan};
-use super::request::{RequestParts, check, reply_subject};
+use super::request::{RequestParts, SignedDocument, check, reply_subject};
 use super::route::{Federations, Route};
 use super::summary::{Aggregates, Ended, Summary};
 use crate::moment::Moment;
 use crate::nats::{ClientCore, Sid, State, is_sendable};
+use groups::Begun;
 
 /// Output that may wait for the socket before further direct messages are published.
 /// Fifty thousand of them are 150 MB: more than a connection may owe, and than anybody wants to hold.
@@ -72,6 +73,10 @@ pub(super) struct Job {
     messages: usize,
     unsent: usize,
     progress_told: usize,
+    /// What a service has just signed for the group that is to begin.
+    signed: Option<SignedDocument>,
+    /// When to go on with it.
+    signed_due: Option<Duration>,
 }
 
 /// How far an operation has got.
@@ -177,6 +182,8 @@ impl Job {
             messages: 0,
             unsent: 0,
             progress_told: 0,
+            signed: None,
+            signed_due: None,
         })
     }
 
@@ -243,14 +250,17 @@ impl Job {
         at: Moment,
         tell: &mut impl FnMut(FleetEvent),
     ) -> Option<End> {
+        self.signed_due = None;
         if let Stage::Subscribing {
             confirmed, give_up, ..
         } = self.stage
         {
             // Confirmed and lost again: the next connection has the subscription before anything is published on it.
             if confirmed && client.state() == State::Ready {
-                if let Err(error) = self.begin_group(client, caller, at) {
-                    return Some(End::Failed(Failure::Build(error)));
+                match self.begin_group(client, caller, at) {
+                    Ok(Begun::Yes) => {}
+                    Ok(Begun::AfterSigning) => return None,
+                    Err(error) => return Some(End::Failed(Failure::Build(error))),
                 }
             } else if at.now >= give_up {
                 let waited = at.now.saturating_sub(self.begun.now);
@@ -271,8 +281,10 @@ impl Job {
                 if at.now < until {
                     return None;
                 }
-                if let Err(error) = self.begin_group(client, caller, at) {
-                    return Some(self.broken(Failure::Build(error)));
+                match self.begin_group(client, caller, at) {
+                    Ok(Begun::Yes) => {}
+                    Ok(Begun::AfterSigning) => return None,
+                    Err(error) => return Some(self.broken(Failure::Build(error))),
                 }
             }
             if let Err(error) = self.publish(client, at, tell) {
@@ -286,6 +298,9 @@ impl Job {
 
     /// When [`advance`](Self::advance) must be called, unless something happens before.
     pub(super) fn due(&self) -> Duration {
+        if let Some(due) = self.signed_due {
+            return due;
+        }
         match self.stage {
             Stage::Subscribing { give_up, .. } => give_up,
             Stage::Publishing { again, .. } => again.min(self.collector.deadline()),

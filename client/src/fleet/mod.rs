@@ -26,6 +26,7 @@ mod names;
 mod operation;
 mod plan;
 mod proof;
+mod remote;
 mod request;
 mod route;
 mod session;
@@ -43,6 +44,7 @@ pub use self::operation::{
     Batch, DISCOVERY_WINDOW, Discover, Operation, Ping, ReplyFilter, Results, Rpc, RpcOptions,
     Target,
 };
+pub use self::remote::{RemoteSigner, SignError};
 pub use self::request::{RequestParts, encode_request};
 pub use self::session::{FleetSession, PREPARE_TIMEOUT};
 pub use self::summary::{Aggregates, Ended, RequestStats, Summary};

@@ -11,6 +11,7 @@ use super::error::ConfigError;
 use super::identity::CallerSecurity;
 use crate::nats::NonceSigner;
 use crate::provider::{TokenFiles, X509Files};
+use crate::signer::SignerSettings;
 
 /// What a client proves itself with.
 pub(super) struct Proof {
@@ -50,8 +51,13 @@ impl Proof {
     /// What answers a broker's nonce.
     pub(super) fn nonce_signer(&self) -> Option<Arc<dyn NonceSigner>> {
         match &self.security {
-            CallerSecurity::Token(signer) => Some(Arc::clone(signer) as Arc<dyn NonceSigner>),
-            CallerSecurity::X509(_) | CallerSecurity::Insecure => None,
+            CallerSecurity::Token(signer)
+            | CallerSecurity::Remote {
+                own: Some(signer), ..
+            } => Some(Arc::clone(signer) as Arc<dyn NonceSigner>),
+            CallerSecurity::X509(_)
+            | CallerSecurity::Remote { own: None, .. }
+            | CallerSecurity::Insecure => None,
         }
     }
 }
@@ -62,21 +68,67 @@ pub(super) fn read_token(
     tls: bool,
     read: impl Fn(&Path) -> Result<String, ConfigError>,
 ) -> Result<Proof, ConfigError> {
-    let signer = TokenSigner::new(&read(&files.token)?, &read(&files.seed)?);
+    let (signer, caller_id) = read_holder(&files.token, &files.seed, &read)?;
+    Ok(Proof {
+        security: CallerSecurity::Token(signer),
+        caller_id: Some(caller_id),
+        tls: tls.then(|| files.tls(read)).transpose()?,
+    })
+}
+
+/// A service signs, and is shown the provider's own token.
+pub(super) fn remote_of_token(
+    signer: &SignerSettings,
+    files: &TokenFiles,
+    tls: bool,
+    read: impl Fn(&Path) -> Result<String, ConfigError>,
+) -> Result<Proof, ConfigError> {
+    let (own, caller_id) = read_holder(&files.token, &files.seed, &read)?;
+    Ok(Proof {
+        security: CallerSecurity::Remote {
+            service: Arc::new(signer.load(Arc::clone(&own), &read)?),
+            own: Some(own),
+        },
+        caller_id: Some(caller_id),
+        tls: tls.then(|| files.tls(read)).transpose()?,
+    })
+}
+
+/// A service signs, with its certificate, and is shown a token. The caller's own certificate serves TLS only.
+pub(super) fn remote_of_files(
+    signer: &SignerSettings,
+    files: &X509Files,
+    tls: bool,
+    read: impl Fn(&Path) -> Result<String, ConfigError>,
+) -> Result<Proof, ConfigError> {
+    let (token, seed) = signer.holder.clone().unwrap_or_default();
+    let (holder, caller_id) = read_holder(&token, &seed, &read)?;
+    Ok(Proof {
+        security: CallerSecurity::Remote {
+            service: Arc::new(signer.load(holder, &read)?),
+            own: None,
+        },
+        caller_id: Some(caller_id),
+        tls: tls.then(|| files.tls(read)).transpose()?,
+    })
+}
+
+/// A client's token with its key, and who calls by it.
+fn read_holder(
+    token: &Path,
+    seed: &Path,
+    read: impl Fn(&Path) -> Result<String, ConfigError>,
+) -> Result<(Arc<TokenSigner>, String), ConfigError> {
+    let signer = TokenSigner::new(&read(token)?, &read(seed)?);
     let signer = signer.map_err(|error| ConfigError::Token {
-        token: files.token.clone(),
+        token: token.to_owned(),
         error,
     })?;
     let Claims::Client(claims) = signer.claims() else {
         return Err(ConfigError::NotAClient {
-            token: files.token.clone(),
+            token: token.to_owned(),
         });
     };
     let caller_id = claims.caller_id.clone();
-    let tls = tls.then(|| files.tls(read)).transpose()?;
-    Ok(Proof {
-        security: CallerSecurity::Token(Arc::new(signer)),
-        caller_id: Some(caller_id),
-        tls,
-    })
+    Ok((Arc::new(signer), caller_id))
 }

@@ -2,7 +2,7 @@
 //!
 //! One request is one document and one signature, whether it is broadcast or published to each of fifty thousand nodes.
 
-use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use muster_protocol::Scratch;
@@ -16,6 +16,7 @@ use muster_protocol::transport::Headers;
 
 use super::error::BuildError;
 use super::identity::{Caller, CallerSecurity};
+use super::remote;
 
 /// What stands for signature and certificate in a request that has none.
 const INSECURE: &str = "insecure";
@@ -34,7 +35,7 @@ pub struct RequestParts<'a> {
 /// A signed request in its transport. `unix` is the wall clock, `broker` the address of the broker it leaves by.
 ///
 /// # Errors
-/// A node would not accept the request or the caller's token, or the key does not sign.
+/// A node would not accept the request or the caller's token, or the key or the service does not sign.
 pub fn encode_request(
     caller: &Caller,
     parts: &RequestParts<'_>,
@@ -42,18 +43,46 @@ pub fn encode_request(
     unix: Duration,
     broker: &str,
 ) -> Result<Vec<u8>, BuildError> {
+    Ok(sign_request(caller, parts, id, unix)?.into_transport(caller, id, broker))
+}
+
+/// A request document with what proves its caller.
+#[derive(Debug)]
+pub(super) struct SignedDocument {
+    document: String,
+    proof: OwnedProof,
+}
+
+/// A [`RequestProof`] that outlives what made it.
+pub(super) enum OwnedProof {
+    /// Version 1.
+    X509 {
+        signature_b64: String,
+        pubcert: String,
+    },
+    /// Version 2.
+    Token {
+        signature_b64: String,
+        caller: String,
+        signer: Option<String>,
+    },
+}
+
+/// Makes a request and has it signed, which takes as long as a signing service does where there is one.
+pub(super) fn sign_request(
+    caller: &Caller,
+    parts: &RequestParts<'_>,
+    id: RequestId,
+    unix: Duration,
+) -> Result<SignedDocument, BuildError> {
     let request = request(caller, parts, &id, unix);
     request.validate()?;
     let document = request.to_document();
-    let signature: Cow<'_, str>;
     let proof = match &caller.security {
-        CallerSecurity::X509(signer) => {
-            signature = signer.sign_base64(document.as_bytes())?.into();
-            RequestProof::X509 {
-                signature_b64: &signature,
-                pubcert: signer.pubcert(),
-            }
-        }
+        CallerSecurity::X509(signer) => OwnedProof::X509 {
+            signature_b64: signer.sign_base64(document.as_bytes())?,
+            pubcert: signer.pubcert().to_owned(),
+        },
         CallerSecurity::Token(signer) => {
             signer
                 .check_time(unix.as_secs())
@@ -61,28 +90,71 @@ pub fn encode_request(
             signer
                 .check_own_request(&caller.caller_id)
                 .map_err(|error| BuildError::Signature(error.to_string()))?;
-            signature = signer.sign_base64(document.as_bytes()).into();
-            RequestProof::Token {
-                signature_b64: &signature,
-                caller: signer.token(),
+            OwnedProof::Token {
+                signature_b64: signer.sign_base64(document.as_bytes()),
+                caller: signer.token().to_owned(),
                 signer: None,
             }
         }
-        CallerSecurity::Insecure => RequestProof::X509 {
-            signature_b64: INSECURE,
-            pubcert: INSECURE,
+        CallerSecurity::Remote { service, own } => {
+            remote::sign(&**service, own.as_ref(), &document, unix)?
+        }
+        CallerSecurity::Insecure => OwnedProof::X509 {
+            signature_b64: INSECURE.to_owned(),
+            pubcert: INSECURE.to_owned(),
         },
     };
-    let mut headers = Headers {
-        reply_to: Some(reply_subject(caller, id).into()),
-        sender: Some(caller.sender.as_str().into()),
-        ..Headers::default()
-    };
-    headers.push_hop(broker, caller.sender.as_str(), broker);
-    let mut payload = Vec::new();
-    let scratch = &mut Scratch::new();
-    encode_signed_request(&mut payload, scratch, &document, &proof, &headers);
-    Ok(payload)
+    Ok(SignedDocument { document, proof })
+}
+
+impl SignedDocument {
+    /// The bytes that are published, by way of this broker.
+    pub(super) fn into_transport(self, caller: &Caller, id: RequestId, broker: &str) -> Vec<u8> {
+        let mut headers = Headers {
+            reply_to: Some(reply_subject(caller, id).into()),
+            sender: Some(caller.sender.as_str().into()),
+            ..Headers::default()
+        };
+        headers.push_hop(broker, caller.sender.as_str(), broker);
+        let mut payload = Vec::new();
+        let scratch = &mut Scratch::new();
+        let proof = self.proof.as_proof();
+        encode_signed_request(&mut payload, scratch, &self.document, &proof, &headers);
+        payload
+    }
+}
+
+impl OwnedProof {
+    fn as_proof(&self) -> RequestProof<'_> {
+        match self {
+            Self::X509 {
+                signature_b64,
+                pubcert,
+            } => RequestProof::X509 {
+                signature_b64,
+                pubcert,
+            },
+            Self::Token {
+                signature_b64,
+                caller,
+                signer,
+            } => RequestProof::Token {
+                signature_b64,
+                caller,
+                signer: signer.as_deref(),
+            },
+        }
+    }
+}
+
+/// Leaves the token out.
+impl fmt::Debug for OwnedProof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::X509 { .. } => "X509",
+            Self::Token { .. } => "Token",
+        })
+    }
 }
 
 /// Where the replies to a request go.

@@ -249,19 +249,3 @@ fn a_token_that_is_none_for_a_client_is_named() {
     let error = load(&TOKEN.replace("client.jwt", "issuer.seed"));
     assert!(error.contains("token cannot be read"), "{error}");
 }
-
-#[test]
-fn a_remote_signer_is_not_there_and_that_is_told() {
-    for line in [
-        "plugin.choria.security.request_signer.url = https://aaa.example.net/sign",
-        "plugin.choria.security.request_signer.service = true",
-    ] {
-        let settings = Settings::parse(&format!("{GOOD}{line}"), "client.conf");
-        let read = FleetSettings::read(&settings, &rip()).unwrap();
-        let key = line.split(' ').next().unwrap();
-        assert!(read.warnings[0].starts_with(key), "{:?}", read.warnings);
-    }
-    let settings = Settings::parse(GOOD, "client.conf");
-    let read = FleetSettings::read(&settings, &rip()).unwrap();
-    assert_eq!(read.warnings, [""; 0]);
-}

@@ -33,10 +33,15 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) fn new() -> Self {
+        Self::of(caller())
+    }
+
+    /// A session of this caller.
+    pub(crate) fn of(caller: Caller) -> Self {
         let client = ClientConfig::new(vec![ServerAddr::new("broker1.example.net", 4222)]);
         let now = Duration::from_secs(1000);
         Self {
-            session: FleetSession::new(Arc::new(caller()), Arc::new(client), 7, now),
+            session: FleetSession::new(Arc::new(caller), Arc::new(client), 7, now),
             now,
             ops: Vec::new(),
             published: Vec::new(),
@@ -48,7 +53,12 @@ impl Stage {
 
     /// A session whose connection stands.
     pub(crate) fn connected() -> Self {
-        let mut stage = Self::new();
+        Self::connected_as(caller())
+    }
+
+    /// The same, of this caller.
+    pub(crate) fn connected_as(caller: Caller) -> Self {
+        let mut stage = Self::of(caller);
         stage.connect();
         stage.events();
         stage.ops.clear();

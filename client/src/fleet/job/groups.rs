@@ -4,14 +4,23 @@ use std::time::Duration;
 
 use super::super::error::BuildError;
 use super::super::event::FleetEvent;
-use super::super::identity::Caller;
+use super::super::identity::{Caller, CallerSecurity};
 use super::super::operation::Results;
 use super::super::plan::Addressing;
-use super::super::request::{RequestParts, encode_request};
+use super::super::request::{RequestParts, sign_request};
 use super::super::route::with_reply_to;
 use super::{Job, SLICE_BYTES, SLICE_INTERVAL, Stage};
 use crate::moment::Moment;
 use crate::nats::{ClientCore, PublishError, State};
+
+/// Whether a group has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    /// It has.
+    Yes,
+    /// Not yet: time went by while a service signed the request, so it begins at a moment that is read anew.
+    AfterSigning,
+}
 
 impl Job {
     /// How many targets there are in all; see [`Route`].
@@ -22,20 +31,32 @@ impl Job {
         }
     }
 
+    /// Begins a group: makes its request, has it signed, and starts the clocks.
+    ///
+    /// A service may take seconds to sign, and the clocks must not run meanwhile. So what it has signed is kept, and the group begins at the next call.
     pub(super) fn begin_group(
         &mut self,
         client: &ClientCore,
         caller: &Caller,
         at: Moment,
-    ) -> Result<(), BuildError> {
-        let broker = client.connected_server();
-        let broker = broker.map_or_else(|| "unknown".to_owned(), |addr| format!("nats://{addr}"));
+    ) -> Result<Begun, BuildError> {
         let parts = RequestParts {
             agent: &self.route.agent,
             body: &self.body,
             filter: &self.filter,
         };
-        let mut payload = encode_request(caller, &parts, self.id, at.unix, &broker)?;
+        let signed = match (self.signed.take(), &caller.security) {
+            (Some(signed), _) => signed,
+            (None, CallerSecurity::Remote { .. }) => {
+                self.signed = Some(sign_request(caller, &parts, self.id, at.unix)?);
+                self.signed_due = Some(at.now + SLICE_INTERVAL);
+                return Ok(Begun::AfterSigning);
+            }
+            (None, _) => sign_request(caller, &parts, self.id, at.unix)?,
+        };
+        let broker = client.connected_server();
+        let broker = broker.map_or_else(|| "unknown".to_owned(), |addr| format!("nats://{addr}"));
+        let mut payload = signed.into_transport(caller, self.id, &broker);
         if let Results::SendTo(subject) = &self.results {
             payload = with_reply_to(&payload, subject);
         }
@@ -52,7 +73,7 @@ impl Job {
             payload,
             again: at.now,
         };
-        Ok(())
+        Ok(Begun::Yes)
     }
 
     /// Hands messages to the connection until its output is full or those of the group are all handed over.
