@@ -142,7 +142,8 @@ mod tests {
         for provider in ["puppet", "file", "choria"] {
             let text = format!(
                 "identity = n\nplugin.security.provider = {provider}\nplugin.security.issuer.names = <name>\n\
-                 plugin.choria.federation.collectives = a\nplugin.security.file.certificate = c\n"
+                 plugin.choria.federation.collectives = a\nplugin.security.file.certificate = c\n\
+                 plugin.choria.security.request_signer.url = https://signer.example.net\n"
             );
             let settings = Settings::parse(&text, "f");
             let args = ConfigArgs {
