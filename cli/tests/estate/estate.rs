@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use libtest_mimic::Failed;
 use tempfile::TempDir;
 
-use crate::process::{Daemon, Said, muster};
+use crate::process::{Daemon, Said, make_certificates, muster};
 
 /// Pings until all nodes are there; each waits for five seconds at most.
 const PINGS_MAX: usize = 20;
@@ -100,7 +100,8 @@ pub(crate) struct Estate {
 impl Estate {
     pub(crate) fn start() -> Result<Self, Failed> {
         let home = tempfile::tempdir()?;
-        make_certificates(home.path())?;
+        let nodes = KINDS.iter().map(|kind| kind.name).chain(["gone1"]);
+        make_certificates(home.path(), nodes, ["rip.mcollective", "guest.mcollective"])?;
         let mut command = muster(home.path(), &["broker", "-a", "127.0.0.1", "-p", "0"]);
         command.args(["--tls", "--tlscert", "broker.pem", "--tlskey", "broker.key"]);
         command.args(["--tlscacert", "ca.pem", "--tlsverify"]);
@@ -226,27 +227,6 @@ impl Estate {
         }
         Err(format!("not all nodes came: {last:#?}").into())
     }
-}
-
-/// `ca.pem`, and a certificate for everybody.
-fn make_certificates(home: &Path) -> Result<(), Failed> {
-    let ca = |words: &[&str]| Said::of(muster(home, words))?.ended_with(0);
-    ca(&["ca", "init", "."])?;
-    ca(&[
-        "ca",
-        "broker",
-        "broker",
-        "--dns",
-        "localhost",
-        "--ip",
-        "127.0.0.1",
-    ])?;
-    for name in KINDS.iter().map(|kind| kind.name).chain(["gone1"]) {
-        ca(&["ca", "node", name])?;
-    }
-    ca(&["ca", "client", "rip.mcollective"])?;
-    ca(&["ca", "client", "guest.mcollective"])?;
-    Ok(())
 }
 
 /// Two agents of the same program: one with a policy everywhere, one without any.

@@ -7,7 +7,7 @@ use std::process::Command;
 use libtest_mimic::Failed;
 use tempfile::TempDir;
 
-use crate::process::{Daemon, Said, muster};
+use crate::process::{Daemon, Said, make_certificates, muster};
 
 pub(crate) const NODES: [&str; 3] = [
     "node1.example.net",
@@ -82,7 +82,11 @@ pub(crate) struct Lab {
 impl Lab {
     pub(crate) fn start(kind: &BrokerKind) -> Result<Self, Failed> {
         let home = tempfile::tempdir()?;
-        make_certificates(home.path())?;
+        make_certificates(
+            home.path(),
+            NODES,
+            ["rip.mcollective", "mallory.example.net"],
+        )?;
         let broker = kind.start(home.path())?;
         let mut lab = Self {
             home,
@@ -187,25 +191,4 @@ impl Lab {
         }
         Err(format!("not all nodes came: {last:#?}").into())
     }
-}
-
-/// `ca.pem`, and a certificate for everybody.
-pub(crate) fn make_certificates(home: &Path) -> Result<(), Failed> {
-    let ca = |words: &[&str]| Said::of(muster(home, words))?.ended_with(0);
-    ca(&["ca", "init", "."])?;
-    ca(&[
-        "ca",
-        "broker",
-        "broker",
-        "--dns",
-        "localhost",
-        "--ip",
-        "127.0.0.1",
-    ])?;
-    for name in NODES {
-        ca(&["ca", "node", name])?;
-    }
-    ca(&["ca", "client", "rip.mcollective"])?;
-    ca(&["ca", "client", "mallory.example.net"])?;
-    Ok(())
 }

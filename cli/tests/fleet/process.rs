@@ -30,6 +30,31 @@ pub(crate) fn muster(home: &Path, words: &[&str]) -> Command {
     command
 }
 
+/// `ca.pem`, and a certificate for the broker, each node and each caller, in this folder.
+pub(crate) fn make_certificates<'n>(
+    home: &Path,
+    nodes: impl IntoIterator<Item = &'n str>,
+    callers: [&str; 2],
+) -> Result<(), Failed> {
+    let ca = |words: &[&str]| Said::of(muster(home, &[&["ca"], words].concat()))?.ended_with(0);
+    ca(&["init", "."])?;
+    ca(&[
+        "broker",
+        "broker",
+        "--dns",
+        "localhost",
+        "--ip",
+        "127.0.0.1",
+    ])?;
+    for name in nodes {
+        ca(&["node", name])?;
+    }
+    for name in callers {
+        ca(&["client", name])?;
+    }
+    Ok(())
+}
+
 /// What a command said, and how it ended.
 #[derive(Debug)]
 pub(crate) struct Said {
