@@ -1,0 +1,3 @@
+//! The stream adapters: fleet messages are taken in, put into an envelope and handed to a durable sink.
+
+#![forbid(unsafe_code)]
