@@ -1,8 +1,4 @@
 //! Replays the fuzz corpora: no panic, and what parses survives a round trip.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "a test reads its inputs; the crate itself does not"
-)]
 
 #[path = "../../fuzz/checks/protocol_ddl.rs"]
 mod ddl;
@@ -19,8 +15,7 @@ mod token;
 #[path = "../../fuzz/checks/protocol_transport.rs"]
 mod transport;
 
-use std::fs;
-use std::path::Path;
+use muster_testkit::corpus;
 
 #[test]
 fn transports() {
@@ -59,20 +54,5 @@ fn tokens() {
 
 /// Each input as it is, and cut and damaged at every sixteenth byte.
 fn replay(target: &str, check: impl Fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../fuzz/corpus")
-        .join(target);
-    let mut count = 0;
-    for entry in fs::read_dir(folder).expect("the corpus is there") {
-        let input = fs::read(entry.expect("the corpus can be listed").path()).expect("readable");
-        check(&input);
-        for at in (0..input.len()).step_by(16) {
-            check(&input[..at]);
-            let mut damaged = input.clone();
-            damaged[at] ^= 0x02;
-            check(&damaged);
-        }
-        count += 1;
-    }
-    assert!(count >= 20, "only {count} inputs for {target}");
+    corpus::replay_damaged(target, 16, check);
 }

@@ -1,13 +1,14 @@
 //! What tests of the pure cores need around them: seeded randomness, virtual time, and links that behave like TCP.
 //!
 //! Nothing here sleeps, opens a socket or starts a thread, and the same seed gives the same run, byte for byte.
-//! It is a crate for tests only. [`seeds`] alone reads the environment, so that a run can be repeated or lengthened from outside.
+//! It is a crate for tests only. [`seeds`] reads the environment, so that a run can be repeated or lengthened from outside, and [`corpus`] the inputs of fuzz targets.
 //!
 //! Reading order: [`Rng`], [`VirtualClock`], [`EventQueue`], [`Link`], [`Trace`], [`for_seeds`].
 
 #![forbid(unsafe_code)]
 
 mod clock;
+pub mod corpus;
 mod link;
 mod queue;
 mod rng;
