@@ -59,6 +59,12 @@ pub trait Endpoint {
 
     /// What TLS is spoken with, where it is spoken.
     fn tls(&self) -> Option<Arc<TlsConfig>>;
+
+    /// Whether more may be read from the connection. One that does not want any is asked again in every turn;
+    /// meanwhile its peer's pings stay unread, so it is for moments, not for minutes.
+    fn wants_input(&self, _shared: &Self::Shared) -> bool {
+        true
+    }
 }
 
 /// A connection that could not be made: the system refused it, or TLS did.
@@ -121,6 +127,8 @@ pub struct Driver<E: Endpoint> {
     scratch: Box<[u8]>,
     clear: Vec<u8>,
     unread: VecDeque<u32>,
+    /// Endpoints with unread input that did not want it.
+    unwanted: Vec<u32>,
     unwritten: VecDeque<u32>,
     connecting: usize,
     waiting: VecDeque<(u32, ServerAddr)>,
@@ -154,6 +162,7 @@ impl<E: Endpoint> Driver<E> {
             scratch: vec![0; READ_AT_ONCE].into_boxed_slice(),
             clear: Vec::new(),
             unread: VecDeque::new(),
+            unwanted: Vec::new(),
             unwritten: VecDeque::new(),
             connecting: 0,
             waiting: VecDeque::new(),
@@ -235,6 +244,7 @@ impl<E: Endpoint> Driver<E> {
     pub fn turn(&mut self, wait: Duration) -> io::Result<()> {
         // What a timer did may be what the owner waits for.
         let has_fired = self.fire_timers();
+        self.take_wanted();
         let busy = has_fired || !(self.unread.is_empty() && self.unwritten.is_empty());
         let now = self.clock.now();
         let timeout = match self.timers.next() {
@@ -278,6 +288,13 @@ impl<E: Endpoint> Driver<E> {
             self.settle(index as usize);
         }
         Ok(())
+    }
+
+    /// Endpoints that want to be read again are.
+    fn take_wanted(&mut self) {
+        let (stations, shared) = (&self.stations, &self.shared);
+        let wants = |index: &mut u32| stations[*index as usize].endpoint.wants_input(shared);
+        self.unread.extend(self.unwanted.extract_if(.., wants));
     }
 
     /// Whether any timer was due.
@@ -439,6 +456,13 @@ impl<E: Endpoint> Driver<E> {
         let Some(link) = station.link.as_mut().filter(|link| link.unread) else {
             return;
         };
+        if !station.endpoint.wants_input(&self.shared) {
+            let index = index_of(index);
+            if !self.unwanted.contains(&index) {
+                self.unwanted.push(index);
+            }
+            return;
+        }
         let mut refusal = None;
         let lost = match link.channel.read(&mut self.scratch, &mut self.clear) {
             Ok((Incoming::Blocked, _)) => {

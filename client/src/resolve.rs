@@ -53,6 +53,8 @@ pub enum Seeker {
     Local,
     /// A client whose requests go through federations.
     Federated,
+    /// A federation broker, on its clients' side.
+    FederationBroker,
 }
 
 /// What the seeker found around it.
@@ -118,6 +120,7 @@ impl SrvQuery {
         let places: &[Place] = match seeker {
             Seeker::Local => &[BROKERS],
             Seeker::Federated => &[FEDERATION, BROKERS],
+            Seeker::FederationBroker => &[FEDERATION],
         };
         for (key, names) in places {
             let servers = servers_of(&mut reader, key);
