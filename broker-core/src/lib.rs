@@ -18,6 +18,8 @@ pub mod counters;
 pub mod ids;
 pub mod inbox;
 pub mod outbound;
+pub mod pattern;
+pub mod permissions;
 pub mod shard;
 mod slab;
 mod stamp;
