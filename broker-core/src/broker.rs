@@ -1,8 +1,11 @@
 //! What all shards of one broker share.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::account::{Account, DEFAULT_ACCOUNT, DEFAULT_ACCOUNT_ID};
+use parking_lot::Mutex;
+
+use crate::account::{Account, accounts};
 use crate::config::CoreConfig;
 use crate::counters::{Counters, PublishedCounters};
 use crate::ids::{AccountId, Cid, ShardId};
@@ -16,6 +19,8 @@ pub struct BrokerCore {
     pub config: CoreConfig,
     pub(crate) table: ConnTable,
     accounts: Box<[Account]>,
+    /// Logins refused, by reason; touched on refusals alone.
+    refusals: Mutex<BTreeMap<&'static str, u64>>,
     inboxes: Box<[Inbox]>,
     counters: Box<[PublishedCounters]>,
     connections: AtomicU64,
@@ -32,11 +37,8 @@ impl BrokerCore {
             .min(1 << 24);
         Self {
             table: ConnTable::new(slots + slots / 16 + 64),
-            accounts: Box::new([Account::new(
-                DEFAULT_ACCOUNT_ID,
-                DEFAULT_ACCOUNT,
-                config.seed,
-            )]),
+            accounts: accounts(&config.accounts, config.seed),
+            refusals: Mutex::default(),
             inboxes: (0..shards.max(1)).map(|_| Inbox::default()).collect(),
             counters: (0..shards.max(1))
                 .map(|_| PublishedCounters::default())
@@ -62,6 +64,20 @@ impl BrokerCore {
     /// The account of this number, which a connection has.
     pub(crate) fn account(&self, id: AccountId) -> &Account {
         &self.accounts[id.0 as usize]
+    }
+
+    /// Logins refused since the start, by the reason's name.
+    #[must_use]
+    pub fn login_refusals(&self) -> Vec<(&'static str, u64)> {
+        let refusals = self.refusals.lock();
+        refusals
+            .iter()
+            .map(|(name, count)| (*name, *count))
+            .collect()
+    }
+
+    pub(crate) fn count_refusal(&self, reason: &'static str) {
+        *self.refusals.lock().entry(reason).or_default() += 1;
     }
 
     /// The inbox of a shard.

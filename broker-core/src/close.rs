@@ -19,6 +19,8 @@ pub enum CloseReason {
     AuthenticationFailure,
     /// No `CONNECT` in time where one is required.
     AuthenticationTimeout,
+    /// What the connection was let in for has come to its end.
+    AuthenticationExpired,
     /// The broker holds as many connections as it may.
     ConnectionsExceeded,
     /// A `CONNECT` that names a protocol other than 0 and 1.
@@ -53,6 +55,7 @@ impl CloseReason {
             Self::PayloadTooLarge => "Maximum Payload Violation",
             Self::AuthenticationFailure => "Authorization Violation",
             Self::AuthenticationTimeout => "Authentication Timeout",
+            Self::AuthenticationExpired => "User Authentication Expired",
             Self::ConnectionsExceeded => "maximum connections exceeded",
             Self::BadClientProtocol => "invalid client protocol",
             Self::NoRespondersNeedsHeaders => "no responders requires headers support",
@@ -79,6 +82,7 @@ impl CloseReason {
             Self::PayloadTooLarge => "Maximum Message Payload Exceeded",
             Self::AuthenticationFailure => "Authentication Failure",
             Self::AuthenticationTimeout => "Authentication Timeout",
+            Self::AuthenticationExpired => "Authentication Expired",
             Self::ConnectionsExceeded => "Maximum Connections Exceeded",
             Self::BadClientProtocol => "Bad Client Protocol Version",
             Self::NoRespondersNeedsHeaders => "No Responders Requires Headers",

@@ -1,9 +1,13 @@
 //! What the routing core is told once, at its construction.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use muster_wire::info::Info;
 use muster_wire::limits::Limits;
+
+use crate::account::AccountConfig;
+use crate::auth::Authenticator;
 
 /// Whether a connection must speak TLS, and what `INFO` says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,11 +17,13 @@ pub enum TlsOffer {
     Off,
     /// TLS after `INFO`; no certificate is asked of the client.
     Server,
+    /// TLS after `INFO`; a certificate is asked for and verified if there is one. Who comes without is judged at login.
+    Optional,
     /// TLS after `INFO`; the client must show a certificate.
     Mutual,
 }
 
-/// The credentials every client must show, where any are wanted.
+/// The same credentials for every client: the simplest [`Authenticator`].
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credentials {
     /// One token.
@@ -57,9 +63,11 @@ pub struct CoreConfig {
     pub ping_interval: Duration,
     /// Keep-alives that may stand unanswered.
     pub pings_out_max: u8,
-    /// Credentials that `CONNECT` must show.
-    pub credentials: Option<Credentials>,
-    /// Time from accept, or from the end of the TLS handshake, to a valid `CONNECT` where credentials are wanted.
+    /// Who decides about logins; `None` lets everyone in.
+    pub authenticator: Option<Arc<dyn Authenticator>>,
+    /// Accounts beside the default one.
+    pub accounts: Vec<AccountConfig>,
+    /// Time from accept, or from the end of the TLS handshake, to a valid `CONNECT` where logins are judged.
     pub auth_timeout: Duration,
     /// Whether connections speak TLS.
     pub tls: TlsOffer,
@@ -87,7 +95,8 @@ impl Default for CoreConfig {
             pending_max: 64 << 20,
             ping_interval: Duration::from_secs(120),
             pings_out_max: 2,
-            credentials: None,
+            authenticator: None,
+            accounts: Vec::new(),
             auth_timeout: Duration::from_secs(2),
             tls: TlsOffer::Off,
             tls_timeout: Duration::from_secs(2),

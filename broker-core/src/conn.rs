@@ -17,8 +17,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::auth::Door;
 use crate::close::CloseReason;
 use crate::ids::{AccountId, Cid, ConnRef, Key};
+use crate::permissions::Permissions;
 use crate::stamp::Stamp;
 use crate::sublist::Matches;
 
@@ -96,6 +98,8 @@ pub(crate) struct ClientMeta {
     pub(crate) name: Option<Box<str>>,
     pub(crate) lang: Option<Arc<str>>,
     pub(crate) version: Option<Arc<str>>,
+    /// The user it was let in as.
+    pub(crate) user: Option<Arc<str>>,
 }
 
 /// What a client asked for in `CONNECT`.
@@ -150,13 +154,17 @@ pub(crate) struct Conn {
     pub(crate) partial: Vec<u8>,
     pub(crate) parked: Option<Box<Parked>>,
     pub(crate) meta: Option<Box<ClientMeta>>,
+    /// What its login will be judged by; gone once it was let in.
+    pub(crate) door: Option<Box<Door>>,
+    /// What it may publish and subscribe to; everything if there is none.
+    pub(crate) permissions: Option<Arc<Permissions>>,
     pub(crate) started: Stamp,
     pub(crate) last_activity: Stamp,
     pub(crate) in_msgs: u64,
     pub(crate) in_bytes: u64,
     pub(crate) stalls: u32,
     pub(crate) keep_alive: KeepAlive,
-    /// End of the phase: TLS, authentication, flush before close.
+    /// End of the phase: TLS, authentication, what it was let in for, flush before close.
     pub(crate) deadline: Option<Stamp>,
     /// Since when the socket has taken nothing although bytes waited.
     pub(crate) blocked_since: Option<Stamp>,

@@ -77,6 +77,14 @@ counters! {
     protocol_errors,
     /// Connections closed because credentials were missing, wrong or late.
     auth_failures,
+    /// Connections closed because what they were let in for came to its end.
+    auth_expired,
+    /// Publishes refused for want of permission.
+    denied_publishes,
+    /// Subscriptions refused for want of permission.
+    denied_subscriptions,
+    /// Deliveries left out because the receiver may not have messages on their subject.
+    denied_deliveries,
     /// TLS handshakes that failed or were late.
     tls_failures,
     /// Match cache hits.

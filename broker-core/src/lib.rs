@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
+pub mod auth;
 pub mod broker;
 pub mod close;
 pub mod config;

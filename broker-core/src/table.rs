@@ -7,12 +7,13 @@
 //! Lock order: a sublist's lock, then one slot's; never two slots', never the other way round.
 //! Memory: [`SLOT_BYTES`] a slot, its subscriptions (`subs.rs`) and what waits to be written beside it.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::ids::{ConnRef, Key, ShardId};
 use crate::outbound::OutQueue;
+use crate::permissions::Permissions;
 use crate::subs::{SidNames, Sub, SubTable};
 
 /// Slots of a chunk.
@@ -66,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) owed: u64,
     pub(crate) out_msgs: u64,
     pub(crate) out_bytes: u64,
+    /// Its permissions, once some subscription is wider than what it may have.
+    pub(crate) filter: Option<Arc<Permissions>>,
     /// Publishers that wait until this connection has drained.
     pub(crate) held: Option<Box<Held>>,
 }
@@ -109,6 +112,16 @@ impl Shared {
         if let Some(names) = &mut self.names {
             names.release(sid);
         }
+    }
+
+    /// Whether a message must be kept from this subscription.
+    #[inline]
+    pub(crate) fn denies(&mut self, subject: &[u8], sid: u64) -> bool {
+        let Some(filter) = &self.filter else {
+            return false;
+        };
+        let queue = self.subs.get_mut(sid).and_then(|sub| sub.interest.queue());
+        filter.subscribe().denies_delivery(subject, queue)
     }
 
     pub(crate) fn key(&self) -> Key {

@@ -21,6 +21,8 @@ pub struct BrokerConfig {
     pub tls_paths: Option<TlsPaths>,
     /// The name in `INFO`; the id where none is given.
     pub server_name: Option<String>,
+    /// What is in force of who may connect, a sentence each, for the log.
+    pub rules: Vec<String>,
     /// Limits and delays. `info`, `tls` and `seed` are filled in at start.
     pub core: CoreConfig,
 }
@@ -40,6 +42,7 @@ impl Default for BrokerConfig {
             tls: TlsSetting::default(),
             tls_paths: None,
             server_name: None,
+            rules: Vec::new(),
             core: CoreConfig {
                 connections_max: CONNECTIONS_MAX,
                 ..CoreConfig::default()

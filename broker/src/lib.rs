@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod capacity;
 pub mod config;
 pub mod monitor;

@@ -20,6 +20,7 @@ use muster_reactor::wake::Wake;
 use muster_wire::info::Info;
 use parking_lot::Mutex;
 
+use crate::auth::RefusalLog;
 use crate::capacity::Capacity;
 use crate::config::BrokerConfig;
 use crate::server_id::server_id;
@@ -77,6 +78,7 @@ pub struct Broker {
     threads: Vec<JoinHandle<io::Result<()>>>,
     clock: Clock,
     started_unix: Duration,
+    refusals: Mutex<RefusalLog>,
 }
 
 #[derive(Clone, Default)]
@@ -126,6 +128,7 @@ impl Broker {
             threads: Vec::new(),
             clock: Clock::start(),
             started_unix: muster_reactor::clock::unix_now(),
+            refusals: Mutex::default(),
         };
         let highest =
             highest_open().map_err(|error| StartError::System("list descriptors", error))?;
@@ -239,7 +242,12 @@ impl Broker {
     /// Writes what the shards have to say to the log. Call it from one thread of the main descriptor table, now and then.
     pub fn log_events(&self) {
         while let Ok(event) = self.events.try_recv() {
-            event.log();
+            match event {
+                ShardEvent::Refused(refused) => {
+                    self.refusals.lock().log(&refused, self.clock.now())
+                }
+                event => event.log(),
+            }
         }
     }
 
@@ -298,6 +306,8 @@ impl ShardEvent {
                     tracing::debug!(cid = info.cid.0, peer = %info.peer, name, "connection closed: {reason}");
                 }
             }
+            // Their log has a memory: see `auth::log`.
+            Self::Refused(_) => {}
             Self::Tls(peer, error) => tracing::info!(%peer, "TLS failed: {error}"),
             Self::Accept(error) => tracing::warn!(%error, "cannot accept"),
             Self::Defect(what) => tracing::error!("a defect was caught: {what}"),

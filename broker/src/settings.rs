@@ -3,12 +3,15 @@
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use muster_broker_core::auth::Authenticator;
 use muster_broker_core::config::{CoreConfig, Credentials};
 use muster_reactor::tls::{TlsConfigError, TlsFiles};
 use muster_settings::{Reader, Settings, SettingsErrors};
 
+use crate::auth::{FleetAuth, FleetRules};
 use crate::config::{BrokerConfig, CLIENT_PORT, CONNECTIONS_MAX};
 use crate::tls::{TlsPaths, TlsSetting};
 
@@ -50,7 +53,9 @@ impl BrokerConfig {
         for shared in SHARED_KEYS {
             let _ = reader.opt_string(shared);
         }
-        let (tls, tls_paths) = tls(&mut reader, read);
+        let encrypted = reader.has("plugin.security.file.certificate");
+        let rules = FleetRules::read(&mut reader, encrypted, &read);
+        let (tls, tls_paths) = tls(&mut reader, rules.admits_unverified(), read);
         let config = Self {
             listen: SocketAddr::new(address, port),
             monitor: (monitor_port != 0).then(|| SocketAddr::new(monitor_address, monitor_port)),
@@ -58,7 +63,8 @@ impl BrokerConfig {
             tls,
             tls_paths,
             server_name: reader.opt_string("identity"),
-            core: core(&mut reader),
+            rules: rules.sentences(),
+            core: core(&mut reader, rules),
         };
         reader.finish()?;
         Ok(config)
@@ -79,7 +85,7 @@ fn shards(reader: &mut Reader<'_>) -> Option<u16> {
     (shards != 0).then_some(shards)
 }
 
-fn core(reader: &mut Reader<'_>) -> CoreConfig {
+fn core(reader: &mut Reader<'_>, rules: FleetRules) -> CoreConfig {
     let defaults = CoreConfig::default();
     let network = |key: &str| format!("plugin.choria.network.{key}");
     let mut core = CoreConfig {
@@ -98,11 +104,15 @@ fn core(reader: &mut Reader<'_>) -> CoreConfig {
             Duration::from_millis(1)..=Duration::from_secs(60),
         ),
         ping_interval: reader.duration(&network("ping_interval"), defaults.ping_interval),
-        credentials: reader
+        authenticator: reader
             .opt_string(&network("token"))
-            .map(|token| Credentials::Token(token.into())),
+            .map(|token| Arc::new(Credentials::Token(token.into())) as Arc<dyn Authenticator>),
         ..defaults
     };
+    if !rules.is_open() {
+        core.accounts = rules.accounts();
+        core.authenticator = Some(Arc::new(FleetAuth::new(rules)));
+    }
     core.limits.payload_max = reader.whole(
         &network("max_payload"),
         core.limits.payload_max,
@@ -122,6 +132,7 @@ fn core(reader: &mut Reader<'_>) -> CoreConfig {
 
 fn tls(
     reader: &mut Reader<'_>,
+    admits_unverified: bool,
     read: impl Fn(&Path) -> io::Result<String>,
 ) -> (TlsSetting, Option<TlsPaths>) {
     const CERT: &str = "plugin.security.file.certificate";
@@ -161,10 +172,10 @@ fn tls(
         ca: ca.as_ref().map(|(_, text)| text.as_str()),
         crl: crl.as_ref().map(|(_, text)| text.as_str()),
     };
-    let setting = if ca.is_some() {
-        TlsSetting::mutual(&files)
-    } else {
-        TlsSetting::server(&files)
+    let setting = match (&ca, admits_unverified) {
+        (Some(_), false) => TlsSetting::mutual(&files),
+        (Some(_), true) => TlsSetting::optional(&files),
+        (None, _) => TlsSetting::server(&files),
     };
     let setting = setting.unwrap_or_else(|error| {
         match error {
@@ -176,7 +187,7 @@ fn tls(
     let paths = TlsPaths {
         cert: cert.0,
         key: key.0,
-        mutual: ca.is_some(),
+        offer: setting.offer,
         ca: ca.map(|(path, _)| path),
         crl: crl.map(|(path, _)| path),
     };

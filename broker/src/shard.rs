@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::Sender;
+use muster_broker_core::auth::{Refused, TlsPeer};
 use muster_broker_core::broker::BrokerCore;
 use muster_broker_core::close::CloseReason;
 use muster_broker_core::ids::{Key, ShardId};
@@ -63,6 +64,8 @@ pub(crate) type Question = Box<dyn FnOnce(&ShardLoop, Duration) + Send>;
 pub(crate) enum ShardEvent {
     /// A connection ended.
     Ended(Box<ConnInfo>),
+    /// A login was refused.
+    Refused(Box<Refused>),
     /// A connection's TLS failed, with the cause.
     Tls(SocketAddr, String),
     /// Accepting failed.
@@ -427,7 +430,12 @@ impl ShardLoop {
             if result.is_ok() && !io.channel.is_handshaking() {
                 let is_stale = io.tls_version != self.tls_version;
                 match recheck(&io.channel, &self.tls, is_stale) {
-                    Ok(()) => self.core.handle_tls_established(key, now),
+                    Ok(()) => {
+                        if let Some(peer) = io.channel.tls().map(tls_peer) {
+                            self.core.set_tls_peer(key, peer);
+                        }
+                        self.core.handle_tls_established(key, now);
+                    }
                     Err(error) => result = Err(error.into()),
                 }
             }
@@ -557,6 +565,9 @@ impl ShardLoop {
         while let Some(info) = self.core.poll_ended() {
             self.tell(ShardEvent::Ended(Box::new(info)));
         }
+        while let Some(refused) = self.core.poll_refused() {
+            self.tell(ShardEvent::Refused(Box::new(refused)));
+        }
     }
 
     /// The channel is bounded: a log that nobody empties loses lines, never time of the shard.
@@ -590,6 +601,15 @@ fn recheck(channel: &Channel, setting: &TlsSetting, is_stale: bool) -> Result<()
             session.recheck_client(verifier.as_ref(), unix_now().as_secs())
         }
         _ => Ok(()),
+    }
+}
+
+/// What a finished handshake says of the client. A certificate that is there was verified, or the handshake had failed.
+fn tls_peer(session: &TlsSession) -> TlsPeer {
+    let certificate = session.peer_certificates().and_then(<[_]>::first);
+    TlsPeer {
+        certificate: certificate.map(|certificate| certificate.as_ref().into()),
+        verified: certificate.is_some(),
     }
 }
 

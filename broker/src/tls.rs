@@ -48,11 +48,27 @@ impl TlsSetting {
     /// # Errors
     /// Names the text that is unusable or missing.
     pub fn mutual(files: &TlsFiles<'_>) -> Result<Self, TlsConfigError> {
-        let config = server_config(files, ClientAuth::Required)?;
+        Self::verifying(files, TlsOffer::Mutual, ClientAuth::Required)
+    }
+
+    /// As [`Self::mutual`], but a client may come without a certificate; what it may do then is for its login to decide.
+    ///
+    /// # Errors
+    /// As [`Self::mutual`].
+    pub fn optional(files: &TlsFiles<'_>) -> Result<Self, TlsConfigError> {
+        Self::verifying(files, TlsOffer::Optional, ClientAuth::Optional)
+    }
+
+    fn verifying(
+        files: &TlsFiles<'_>,
+        offer: TlsOffer,
+        auth: ClientAuth,
+    ) -> Result<Self, TlsConfigError> {
+        let config = server_config(files, auth)?;
         let ca = files.ca.unwrap_or_default();
-        let resumed = client_verifier(ca, files.crl, ClientAuth::Required)?;
+        let resumed = client_verifier(ca, files.crl, auth)?;
         Ok(Self {
-            offer: TlsOffer::Mutual,
+            offer,
             config: Some(config),
             resumed: Some(resumed),
             crl_next_update: files.crl.map(crl_next_update).transpose()?.flatten(),
@@ -71,8 +87,8 @@ pub struct TlsPaths {
     pub ca: Option<PathBuf>,
     /// Their revocation lists.
     pub crl: Option<PathBuf>,
-    /// Whether every client must show a certificate.
-    pub mutual: bool,
+    /// Whether clients are asked for certificates, and must show one. [`TlsOffer::Off`] stands for no certificate, too.
+    pub offer: TlsOffer,
 }
 
 /// Why TLS cannot be made of files.
@@ -104,10 +120,10 @@ impl TlsPaths {
             ca: ca.as_deref(),
             crl: crl.as_deref(),
         };
-        let setting = if self.mutual {
-            TlsSetting::mutual(&files)
-        } else {
-            TlsSetting::server(&files)
+        let setting = match self.offer {
+            TlsOffer::Mutual => TlsSetting::mutual(&files),
+            TlsOffer::Optional => TlsSetting::optional(&files),
+            TlsOffer::Server | TlsOffer::Off => TlsSetting::server(&files),
         };
         setting.map_err(TlsPathsError::Text)
     }

@@ -396,7 +396,7 @@ fn connz_knows_users_and_accounts() {
     };
     let core = CoreConfig {
         connections_max: 1000,
-        credentials: Some(credentials),
+        authenticator: Some(Arc::new(credentials)),
         auth_timeout: DEADLINE,
         ..CoreConfig::default()
     };

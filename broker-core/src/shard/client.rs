@@ -10,8 +10,9 @@ use muster_wire::info::Info;
 use muster_wire::subject::is_valid_subscription;
 
 use super::{Flow, ShardCore};
+use crate::account::Change;
+use crate::auth::Grant;
 use crate::close::CloseReason;
-use crate::config::Credentials;
 use crate::conn::{ClientMeta, Conn, ConnOptions, Phase};
 use crate::ids::{AccountId, ConnRef, Key};
 use crate::stamp::Stamp;
@@ -90,44 +91,23 @@ impl ShardCore {
         };
         let reason = match Connect::parse_over(before, json) {
             Err(_) => Err(CloseReason::BadArguments),
-            Ok(connect) => self.check_connect(&connect).map(|()| connect),
+            Ok(connect) => self
+                .check_connect(key, &connect)
+                .map(|grant| (connect, grant)),
         };
         match reason {
             Err(reason) => {
                 self.close(key, reason, now);
                 Flow::Closed
             }
-            Ok(connect) => {
-                self.accept_connect(key, &connect, now);
+            Ok((connect, grant)) => {
+                self.accept_connect(key, &connect, grant, now);
                 Flow::Next
             }
         }
     }
 
-    fn check_connect(&self, connect: &Connect) -> Result<(), CloseReason> {
-        let authorised = match &self.broker.config.credentials {
-            None => true,
-            Some(Credentials::Token(token)) => same(connect.auth_token.as_deref(), token),
-            Some(Credentials::User { user, password }) => {
-                same(connect.user.as_deref(), user) & same(connect.pass.as_deref(), password)
-            }
-        };
-        let foreign =
-            connect.new_account || connect.account.as_deref().is_some_and(|a| !a.is_empty());
-        if !authorised || foreign {
-            return Err(CloseReason::AuthenticationFailure);
-        }
-        // Only who has shown credentials learns of anything else that is wrong.
-        if !matches!(connect.protocol, 0 | 1) {
-            return Err(CloseReason::BadClientProtocol);
-        }
-        if connect.no_responders && !(connect.headers && self.broker.config.limits.headers) {
-            return Err(CloseReason::NoRespondersNeedsHeaders);
-        }
-        Ok(())
-    }
-
-    fn accept_connect(&mut self, key: Key, connect: &Connect, now: Duration) {
+    fn accept_connect(&mut self, key: Key, connect: &Connect, grant: Grant, now: Duration) {
         let options = ConnOptions {
             verbose: connect.verbose,
             pedantic: connect.pedantic,
@@ -143,6 +123,7 @@ impl ShardCore {
                 .version
                 .as_deref()
                 .map(|version| self.share(version)),
+            user: grant.user,
         };
         if self.conn(key).is_some_and(|conn| conn.meta.is_some()) {
             self.start_afresh(key);
@@ -154,13 +135,21 @@ impl ShardCore {
         };
         conn.options = options;
         conn.phase = Phase::Active;
-        conn.deadline = None;
+        conn.door = None;
+        conn.deadline = grant
+            .expires
+            .map(|after| Stamp::of(now.saturating_add(after)));
+        let left = std::mem::replace(&mut conn.account, grant.account);
+        conn.permissions = grant.permissions;
         conn.meta = Some(Box::new(meta));
         conn.keep_alive.at = Stamp::of(now + first_ping + jitter);
         let me = conn.me;
-        self.broker
-            .table
-            .with(me, |shared| shared.headers = options.headers);
+        self.broker.account(left).leave();
+        self.broker.account(grant.account).enter();
+        self.broker.table.with(me, |shared| {
+            shared.headers = options.headers;
+            shared.filter = None;
+        });
         self.schedule(key);
         self.acknowledge(key);
     }
@@ -199,6 +188,9 @@ impl ShardCore {
             );
             return self.append(key, text.len(), |out| put_err(out, &text));
         }
+        if !self.may_subscribe(key, subject, queue) {
+            return;
+        }
         self.remove_exhausted(key);
         let subscriptions_max = self.broker.config.subscriptions_max;
         let place = self.broker.table.with(me, |shared| {
@@ -218,8 +210,9 @@ impl ShardCore {
                     generation: me.generation,
                     sid,
                 };
-                let sublist = &self.broker.account(account).sublist;
-                let interest = sublist.insert(subject, queue, member);
+                let home = self.broker.account(account);
+                let interest = home.sublist.insert(subject, queue, member);
+                self.share_subscription(home, subject, queue, member, Change::Add);
                 let sub = Sub {
                     sid,
                     interest,
@@ -307,10 +300,10 @@ impl ShardCore {
             generation: me.generation,
             sid: sub.sid,
         };
-        self.broker
-            .account(account)
-            .sublist
-            .remove(&sub.interest, member);
+        let home = self.broker.account(account);
+        home.sublist.remove(&sub.interest, member);
+        let (subject, queue) = (sub.interest.subject(), sub.interest.queue());
+        self.share_subscription(home, subject, queue, member, Change::Remove);
     }
 
     /// Removes what has had its last message, before anything later can be seen by the client.
@@ -379,15 +372,4 @@ enum Place {
     Free(u64),
     Taken,
     TooMany,
-}
-
-/// Compares without telling by its duration how many bytes were right.
-fn same(given: Option<&str>, wanted: &str) -> bool {
-    let given = given.unwrap_or_default().as_bytes();
-    let wanted = wanted.as_bytes();
-    let differing = given
-        .iter()
-        .zip(wanted)
-        .fold(0, |bits, (a, b)| bits | (a ^ b));
-    given.len() == wanted.len() && differing == 0
 }

@@ -61,6 +61,7 @@ impl ShardCore {
     pub fn finish_close(&mut self, key: Key) {
         let Some(conn) = self.conn(key) else { return };
         let me = conn.me;
+        self.broker.account(conn.account).leave();
         self.conns.remove(key.index);
         if let Some(held) = self.broker.table.release(me).and_then(|last| last.held) {
             self.release(&held.publishers);
@@ -123,6 +124,7 @@ impl ShardCore {
             CloseReason::AuthenticationFailure | CloseReason::AuthenticationTimeout => {
                 counters.auth_failures += 1;
             }
+            CloseReason::AuthenticationExpired => counters.auth_expired += 1,
             CloseReason::TlsHandshake => counters.tls_failures += 1,
             CloseReason::UnknownOperation
             | CloseReason::BadArguments

@@ -4,11 +4,12 @@
 //! until nothing is left: connections to flush, connections that may be read again, timers to set, shards to wake.
 //! Nothing here opens, sleeps or looks at a clock.
 //!
-//! `client.rs` holds the operations of a client, `publish.rs` the way of a message, `output.rs` what leaves,
+//! `login.rs` holds who may come in, `client.rs` the operations of a client, `publish.rs` the way of a message, `output.rs` what leaves,
 //! `timeout.rs` what is due, `close.rs` how a connection ends, `snapshot.rs` what monitoring sees.
 
 mod client;
 mod close;
+mod login;
 mod output;
 mod publish;
 mod snapshot;
@@ -25,6 +26,7 @@ use muster_wire::info::Info;
 use muster_wire::limits::Limits;
 
 use crate::account::DEFAULT_ACCOUNT_ID;
+use crate::auth::Refused;
 use crate::broker::BrokerCore;
 use crate::close::CloseReason;
 use crate::config::TlsOffer;
@@ -32,6 +34,7 @@ use crate::conn::{Conn, ConnOptions, KeepAlive, Parked, Phase};
 use crate::counters::Counters;
 use crate::ids::{AccountId, ConnRef, Key, ShardId};
 use crate::inbox::Notice;
+use crate::permissions::Verdicts;
 use crate::slab::ChunkSlab;
 use crate::stamp::Stamp;
 use crate::sublist::{MatchCache, Matches};
@@ -99,6 +102,8 @@ pub struct ShardCore {
     closed: VecDeque<ConnInfo>,
     ended: VecDeque<ConnInfo>,
     strings: Vec<Arc<str>>,
+    verdicts: Verdicts,
+    refused: VecDeque<Refused>,
 }
 
 impl ShardCore {
@@ -129,6 +134,8 @@ impl ShardCore {
             closed: VecDeque::new(),
             ended: VecDeque::new(),
             strings: Vec::new(),
+            verdicts: Verdicts::new(seed),
+            refused: VecDeque::new(),
             broker,
         }
     }
@@ -169,11 +176,11 @@ impl ShardCore {
         let config = &self.broker.config;
         let (phase, deadline) = match config.tls {
             TlsOffer::Off => self.phase_after_tls(now),
-            TlsOffer::Server | TlsOffer::Mutual => {
+            TlsOffer::Server | TlsOffer::Optional | TlsOffer::Mutual => {
                 (Phase::AwaitTls, Some(now + config.tls_timeout))
             }
         };
-        let conn = Conn {
+        let mut conn = Conn {
             me,
             cid,
             peer,
@@ -184,6 +191,8 @@ impl ShardCore {
             partial: Vec::new(),
             parked: None,
             meta: None,
+            door: None,
+            permissions: None,
             started: Stamp::of(now),
             last_activity: Stamp::of(now),
             in_msgs: 0,
@@ -199,9 +208,12 @@ impl ShardCore {
             blocked_since: None,
             timer: None,
         };
+        let mut info = self.info(cid.0, peer);
+        info.nonce = self.challenge(&mut conn);
         let mut greeting = Vec::with_capacity(512);
-        put_info(&mut greeting, &self.info(cid.0, peer));
+        put_info(&mut greeting, &info);
         let index = self.conns.insert(conn);
+        self.broker.account(DEFAULT_ACCOUNT_ID).enter();
         let key = Key {
             index,
             generation: me.generation,
@@ -343,7 +355,7 @@ impl ShardCore {
 
     fn phase_after_tls(&self, now: Duration) -> (Phase, Option<Duration>) {
         let config = &self.broker.config;
-        match config.credentials {
+        match config.authenticator {
             None => (Phase::Active, None),
             Some(_) => (Phase::AwaitConnect, Some(now + config.auth_timeout)),
         }
@@ -417,7 +429,7 @@ impl ShardCore {
         Info {
             client_id: cid,
             client_ip: Some(peer.ip().to_canonical().to_string().into()),
-            auth_required: config.credentials.is_some(),
+            auth_required: config.authenticator.is_some(),
             tls_required: config.tls != TlsOffer::Off,
             tls_verify: config.tls == TlsOffer::Mutual,
             ..config.info.clone()

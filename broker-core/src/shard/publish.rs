@@ -72,6 +72,7 @@ impl ShardCore {
             return Flow::Closed;
         };
         let (me, echo, account) = (conn.me, conn.options.echo, conn.account);
+        let restricted = conn.permissions.is_some();
         let mut fanout = match conn.parked.take().map(|parked| *parked) {
             Some(Parked::Fanout(fanout)) => fanout,
             // A held publish is matched anew: its receiver may be gone by now.
@@ -80,6 +81,9 @@ impl ShardCore {
                 self.count_publish(key, subject, ended.len() - 2);
                 if let Some(text) = refusal(subject, reply) {
                     self.append(key, text.len() + 16, |out| put_err(out, &text));
+                    return Flow::Next;
+                }
+                if restricted && !self.may_publish(key, subject) {
                     return Flow::Next;
                 }
                 self.acknowledge(key);
@@ -234,6 +238,10 @@ impl ShardCore {
         };
         let mut shared = slot.lock();
         if shared.generation != member.generation || shared.life != Life::Open {
+            return Delivery::Skipped;
+        }
+        if shared.denies(message.subject, member.sid) {
+            self.counters.denied_deliveries += 1;
             return Delivery::Skipped;
         }
         let delivery = append_message(&mut shared, message, member.sid, hold);

@@ -8,7 +8,7 @@ use super::ShardCore;
 use crate::close::CloseReason;
 use crate::conn::Conn;
 use crate::counters::CacheFigures;
-use crate::ids::{Cid, ConnRef, Key};
+use crate::ids::{AccountId, Cid, ConnRef, Key};
 use crate::sublist::Member;
 use crate::subs::{SidNames, Sub};
 use crate::table::Shared;
@@ -48,8 +48,10 @@ pub struct ConnInfo {
     pub subscriptions: usize,
     /// The subscriptions, where they were asked for.
     pub subs: Vec<SubInfo>,
-    /// Whether a valid `CONNECT` was taken, so that its credentials are good.
-    pub introduced: bool,
+    /// Its account.
+    pub account: AccountId,
+    /// The user it was let in as.
+    pub user: Option<Arc<str>>,
     /// The name it gave itself.
     pub name: Option<Box<str>>,
     /// Its client library's language.
@@ -165,7 +167,8 @@ impl ShardCore {
             } else {
                 Vec::new()
             },
-            introduced: meta.is_some(),
+            account: conn.account,
+            user: meta.and_then(|meta| meta.user.clone()),
             name: texts.and_then(|meta| meta.name.clone()),
             lang: texts.and_then(|meta| meta.lang.clone()),
             version: texts.and_then(|meta| meta.version.clone()),

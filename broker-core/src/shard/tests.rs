@@ -4,6 +4,7 @@ mod due;
 mod fleet;
 mod held;
 mod random;
+mod rights;
 
 use std::time::Duration;
 

@@ -89,6 +89,6 @@ fn overdue(conn: &Conn, now: Duration) -> Option<CloseReason> {
         Phase::AwaitTls => Some(CloseReason::TlsHandshake),
         Phase::AwaitConnect => Some(CloseReason::AuthenticationTimeout),
         Phase::Closing { reason, .. } => Some(reason),
-        Phase::Active => None,
+        Phase::Active => Some(CloseReason::AuthenticationExpired),
     }
 }

@@ -159,6 +159,12 @@ impl Sublist {
         }
     }
 
+    /// The handle of a subject and queue, whether anyone has it or not; for who did not keep that of [`insert`](Self::insert).
+    pub fn interest(&self, subject: &[u8], queue: Option<&[u8]>) -> Interest {
+        let hash = self.hasher.hash(subject);
+        Interest::new(subject, queue.unwrap_or_default(), hash)
+    }
+
     /// Takes a member out. Returns false if it is not there.
     pub fn remove(&self, interest: &Interest, member: Member) -> bool {
         let subject = interest.subject();

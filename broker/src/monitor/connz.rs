@@ -12,8 +12,7 @@ mod tls;
 
 use std::time::Duration;
 
-use muster_broker_core::config::Credentials;
-use muster_broker_core::ids::Key;
+use muster_broker_core::ids::{AccountId, Key};
 use muster_broker_core::shard::{ConnInfo, ShardCore, SubInfo};
 use serde::Serialize;
 
@@ -119,16 +118,24 @@ enum State {
 }
 
 /// Whose connections are asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whose {
-    All,
-    /// Of clients that showed the configured credentials.
-    Introduced,
-    Nobody,
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Whose {
+    account: Option<AccountId>,
+    user: Option<Box<str>>,
+}
+
+impl Whose {
+    fn includes(&self, info: &ConnInfo) -> bool {
+        self.account.is_none_or(|account| account == info.account)
+            && self
+                .user
+                .as_deref()
+                .is_none_or(|user| info.user.as_deref() == Some(user))
+    }
 }
 
 /// What a shard is asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Query {
     sort: Sort,
     state: State,
@@ -151,14 +158,15 @@ pub(super) fn connz(broker: &Broker, params: Params<'_>) -> Result<Connz, ParamE
         page: params.page()?,
     };
     let moment = Moment::of(broker);
+    let page = query.page;
     let (parts, silent) = heard(broker.ask(move |core, now| query.part(core, now)));
     let total = parts.iter().map(|part| part.total).sum();
     let mut best: Vec<(Rank, ConnInfo)> = parts.into_iter().flat_map(|part| part.best).collect();
     best.sort_unstable_by_key(|(rank, _)| *rank);
     let shown: Vec<ConnInfo> = best
         .into_iter()
-        .skip(query.page.offset)
-        .take(query.page.limit)
+        .skip(page.offset)
+        .take(page.limit)
         .map(|(_, info)| info)
         .collect();
     let mut sessions = sessions(broker, &shown, auth);
@@ -180,8 +188,8 @@ pub(super) fn connz(broker: &Broker, params: Params<'_>) -> Result<Connz, ParamE
         now: rfc3339(moment.unix),
         num_connections: connections.len(),
         total,
-        offset: query.page.offset,
-        limit: query.page.limit,
+        offset: page.offset,
+        limit: page.limit,
         connections,
         muster_silent_shards: silent,
     })
@@ -206,26 +214,25 @@ fn sort(text: &str, state: State) -> Result<Sort, ParamError> {
 }
 
 fn whose(broker: &Broker, params: Params<'_>) -> Whose {
-    let accounts = broker.core().accounts();
-    if params
-        .text("acc")
-        .is_some_and(|acc| accounts.iter().all(|account| *account.name != *acc))
-    {
-        return Whose::Nobody;
-    }
-    match params.text("user") {
-        None => Whose::All,
-        Some(user) if the_user(broker) == Some(user) => Whose::Introduced,
-        Some(_) => Whose::Nobody,
+    let account = params.text("acc").map(|name| {
+        let accounts = broker.core().accounts().iter();
+        let named = accounts.filter(|account| *account.name == *name);
+        // An account that is not there has no connections.
+        named
+            .map(|account| account.id)
+            .next()
+            .unwrap_or(AccountId(u32::MAX))
+    });
+    Whose {
+        account,
+        user: params.text("user").map(Into::into),
     }
 }
 
-/// The one user there is, where clients must show a user and a password.
-fn the_user(broker: &Broker) -> Option<&str> {
-    match &broker.core().config.credentials {
-        Some(Credentials::User { user, .. }) => Some(user),
-        Some(Credentials::Token(_)) | None => None,
-    }
+fn account_name(broker: &Broker, id: AccountId) -> &str {
+    let accounts = broker.core().accounts();
+    let account = accounts.get(usize::try_from(id.0).unwrap_or(usize::MAX));
+    account.map_or("", |account| &account.name)
 }
 
 /// One shard's part of the answer.
@@ -238,11 +245,11 @@ struct Part {
 
 impl Query {
     /// Runs on the shard's thread.
-    fn part(self, core: &ShardCore, now: Duration) -> Part {
+    fn part(&self, core: &ShardCore, now: Duration) -> Part {
         let mut total = 0;
         let mut best: Vec<(Rank, Found<'_>)> = Vec::new();
         let mut look = |info: &ConnInfo, found| {
-            if self.whose == Whose::Introduced && !info.introduced {
+            if !self.whose.includes(info) {
                 return;
             }
             total += 1;
@@ -250,11 +257,11 @@ impl Query {
                 best.push((self.sort.rank(info, now), found));
             }
         };
-        if self.whose != Whose::Nobody && self.state != State::Closed {
+        if self.state != State::Closed {
             core.open_figures()
                 .for_each(|info| look(&info, Found::Open(info.key)));
         }
-        if self.whose != Whose::Nobody && self.state != State::Open {
+        if self.state != State::Open {
             core.closed_connections()
                 .for_each(|info| look(info, Found::Closed(info)));
         }
@@ -290,9 +297,9 @@ struct View<'a> {
 
 impl View<'_> {
     fn connection(&self, info: ConnInfo, tls: Tls) -> Connection {
-        let account = &self.broker.core().accounts()[0].name;
+        let account = account_name(self.broker, info.account);
         let until = info.stopped.unwrap_or(self.moment.now);
-        let user = the_user(self.broker).filter(|_| self.auth && info.introduced);
+        let user = info.user.as_deref().filter(|_| self.auth);
         let text = |subject: &[u8]| String::from_utf8_lossy(subject).into_owned();
         let (list, detail) = match self.subs {
             Subs::Omit => (Vec::new(), Vec::new()),
@@ -343,7 +350,7 @@ impl View<'_> {
                 .map(|version| version.to_string()),
             tls,
             authorized_user: user.map(Into::into),
-            account: self.auth.then(|| account.clone()),
+            account: self.auth.then(|| account.into()),
             subscriptions_list: list,
             subscriptions_list_detail: detail,
         }

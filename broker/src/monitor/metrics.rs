@@ -64,6 +64,26 @@ impl Monitor {
             "Connections open now on one shard.",
             &shards,
         );
+        let accounts: Vec<(String, u64)> = core
+            .accounts()
+            .iter()
+            .map(|account| {
+                (
+                    format!("{{account=\"{}\"}}", account.name),
+                    account.connections(),
+                )
+            })
+            .collect();
+        let accounts: Vec<(&str, u64)> = accounts
+            .iter()
+            .map(|(labels, open)| (labels.as_str(), *open))
+            .collect();
+        text.family(
+            "account_connections",
+            "gauge",
+            "Connections open now in one account.",
+            &accounts,
+        );
         let most = core.config.connections_max;
         text.gauge(
             "connections_max",
@@ -199,6 +219,39 @@ impl Monitor {
             "auth_failures_total",
             failures,
             "Connections closed for credentials missing, wrong or late.",
+        );
+        let refusals: Vec<(String, u64)> = self
+            .broker
+            .core()
+            .login_refusals()
+            .into_iter()
+            .map(|(reason, count)| (format!("{{reason=\"{reason}\"}}"), count))
+            .collect();
+        let refusals: Vec<(&str, u64)> = refusals
+            .iter()
+            .map(|(labels, count)| (labels.as_str(), *count))
+            .collect();
+        text.family(
+            "login_refusals_total",
+            "counter",
+            "Logins refused, by reason.",
+            &refusals,
+        );
+        text.counter(
+            "auth_expired_total",
+            counters.auth_expired,
+            "Connections closed because what they were let in for had ended.",
+        );
+        let denied = [
+            ("{what=\"publish\"}", counters.denied_publishes),
+            ("{what=\"subscribe\"}", counters.denied_subscriptions),
+            ("{what=\"deliver\"}", counters.denied_deliveries),
+        ];
+        text.family(
+            "permission_denials_total",
+            "counter",
+            "Messages and subscriptions refused, and deliveries left out, for want of permission.",
+            &denied,
         );
         text.counter(
             "tls_failures_total",

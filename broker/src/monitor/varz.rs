@@ -126,7 +126,7 @@ impl Monitor {
             go: info.go.clone(),
             host: info.host.clone(),
             port: info.port,
-            auth_required: config.credentials.is_some(),
+            auth_required: config.authenticator.is_some(),
             tls_required: config.tls != TlsOffer::Off,
             tls_verify: config.tls == TlsOffer::Mutual,
             connect_urls: info.connect_urls.clone(),

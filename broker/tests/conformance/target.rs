@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use muster_broker::{Broker, BrokerConfig};
@@ -78,11 +79,13 @@ impl Target {
 fn core_config(mut core: CoreConfig, settings: &Settings) -> CoreConfig {
     for (key, value) in settings {
         match key.as_str() {
-            "token" => core.credentials = Some(Credentials::Token(value.as_str().into())),
+            "token" => {
+                core.authenticator = Some(Arc::new(Credentials::Token(value.as_str().into())));
+            }
             "user" => {
                 let (user, password) = value.split_once(' ').expect("a user and a password");
                 let (user, password) = (user.into(), password.into());
-                core.credentials = Some(Credentials::User { user, password });
+                core.authenticator = Some(Arc::new(Credentials::User { user, password }));
             }
             "auth_timeout_ms" => core.auth_timeout = Duration::from_millis(value.parse().unwrap()),
             "ping_interval_ms" => {

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use muster_broker::{Broker, BrokerConfig, TlsPaths, TlsWatch, monitor};
-use muster_broker_core::config::Credentials;
+use muster_broker_core::auth::Authenticator;
+use muster_broker_core::config::{Credentials, TlsOffer};
 use muster_settings::Settings;
 
 use super::daemon::{RunWord, block_signals, wait_for_end};
@@ -77,6 +78,9 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<Exit, Failure> {
     let config = args.config()?;
     let signals = block_signals()?;
     let monitor_address = config.monitor;
+    for rule in &config.rules {
+        tracing::info!("logins: {rule}");
+    }
     let mut tls = config
         .tls_paths
         .clone()
@@ -131,7 +135,7 @@ impl BrokerArgs {
         config.shards = self.shards.or(config.shards);
         config.core.connections_max = self.max_connections.unwrap_or(config.core.connections_max);
         if let Some(credentials) = self.credentials() {
-            config.core.credentials = Some(credentials);
+            config.core.authenticator = Some(Arc::new(credentials) as Arc<dyn Authenticator>);
         }
         if let Some(paths) = self.tls_paths() {
             config.tls = paths.load(files::read).map_err(Failure::new)?;
@@ -157,7 +161,11 @@ impl BrokerArgs {
             key: self.tlskey.clone()?,
             ca: self.tlscacert.clone(),
             crl: self.tlscrl.clone(),
-            mutual: self.tlsverify,
+            offer: if self.tlsverify {
+                TlsOffer::Mutual
+            } else {
+                TlsOffer::Server
+            },
         })
     }
 }

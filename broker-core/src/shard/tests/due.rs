@@ -62,7 +62,7 @@ fn no_keep_alive_before_the_first_pong() {
 #[test]
 fn credentials_are_wanted_in_time() {
     let with_token = |config: &mut crate::config::CoreConfig| {
-        config.credentials = Some(Credentials::Token("secret".into()));
+        config.authenticator = Some(std::sync::Arc::new(Credentials::Token("secret".into())));
         config.auth_timeout = SECOND;
     };
     let mut fleet = Fleet::new(1, with_token);

@@ -91,6 +91,17 @@ impl Fleet {
         }
     }
 
+    /// A connection that has said nothing, and what it was greeted with.
+    pub(super) fn accept_greeted(&mut self, shard: usize) -> (Client, String) {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 4000));
+        let Accepted::Open { key, greeting } = self.shards[shard].accept(peer, self.now) else {
+            panic!("there is room");
+        };
+        let client = Client { shard, key };
+        self.sockets.insert(client, Socket::default());
+        (client, String::from_utf8(greeting).unwrap())
+    }
+
     /// A connection with the usual options.
     pub(super) fn client(&mut self, shard: usize) -> Client {
         self.client_with(shard, r#"{"verbose":false,"pedantic":false}"#)
