@@ -484,3 +484,6 @@ impl fmt::Debug for FleetRules {
         f.debug_list().entries(self.sentences()).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

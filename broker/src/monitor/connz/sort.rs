@@ -92,7 +92,7 @@ mod tests {
     use std::net::SocketAddr;
 
     use muster_broker_core::close::CloseReason;
-    use muster_broker_core::ids::{Cid, Key};
+    use muster_broker_core::ids::{AccountId, Cid, Key};
 
     use super::*;
 
@@ -117,7 +117,8 @@ mod tests {
             stalls: 0,
             subscriptions: 0,
             subs: Vec::new(),
-            introduced: false,
+            account: AccountId(0),
+            user: None,
             name: None,
             lang: None,
             version: None,
