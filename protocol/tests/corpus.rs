@@ -1,5 +1,7 @@
 //! Replays the fuzz corpora: no panic, and what parses survives a round trip.
 
+#[path = "../../fuzz/checks/protocol_claims.rs"]
+mod claims;
 #[path = "../../fuzz/checks/protocol_ddl.rs"]
 mod ddl;
 #[path = "../../fuzz/checks/protocol_expr.rs"]
@@ -35,6 +37,11 @@ fn requests() {
 #[test]
 fn rpc_bodies() {
     replay("protocol_rpc_body", rpc_body::run);
+}
+
+#[test]
+fn claims_of_tokens() {
+    replay("protocol_claims", claims::run);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::{Deserialize, Serialize};
 
 use super::claims::{CLIENT_PURPOSE, SERVER_PURPOSE};
-use super::{Claims, PublicKey, SigningKey, TokenError};
+use super::issuer_key::Algorithm;
+use super::{Claims, IssuerKey, IssuerSigningKey, PublicKey, SigningKey, TokenError};
 
 /// The longest token that is looked at. An honest one has some 600 bytes, with a policy in it a few thousand.
 pub const TOKEN_BYTES_MAX: usize = 32 * 1024;
@@ -74,6 +75,64 @@ impl<'a> UnverifiedToken<'a> {
     pub fn is_signed_by(&self, key: &PublicKey) -> bool {
         key.verify(self.signed.as_bytes(), &self.signature)
     }
+}
+
+/// The parts of a token of any algorithm that is known.
+#[derive(Clone, PartialEq)]
+pub(super) struct Parts<'a> {
+    algorithm: Algorithm,
+    claims: Vec<u8>,
+    signed: &'a str,
+    signature: Vec<u8>,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn split(text: &'a str) -> Result<Self, TokenError> {
+        if text.len() > TOKEN_BYTES_MAX {
+            return Err(TokenError::TooLarge {
+                bytes: text.len(),
+                limit: TOKEN_BYTES_MAX,
+            });
+        }
+        let (signed, signature) = text.rsplit_once('.').ok_or_else(not_three_parts)?;
+        let (header, claims) = signed.split_once('.').ok_or_else(not_three_parts)?;
+        let header: Header = from_json(&decode(header, "header")?, "header")?;
+        Ok(Self {
+            algorithm: Algorithm::of(&header.alg)?,
+            claims: decode(claims, "claims")?,
+            signed,
+            signature: decode(signature, "signature")?,
+        })
+    }
+
+    /// The claims. An error does not repeat them: there may be secrets among them.
+    pub(super) fn claims<T: for<'de> Deserialize<'de>>(&self) -> Result<T, TokenError> {
+        serde_json::from_slice(&self.claims).map_err(|error| TokenError::Malformed {
+            why: format!("claims are of another form at byte {}", error.column()),
+        })
+    }
+
+    pub(super) fn is_signed_by(&self, key: &IssuerKey) -> bool {
+        key.verify(self.algorithm, self.signed.as_bytes(), &self.signature)
+    }
+}
+
+/// A token with these claims, signed with a key of either kind.
+pub(super) fn encode_by(
+    claims: &impl Serialize,
+    key: &IssuerSigningKey,
+) -> Result<String, TokenError> {
+    let claims = serde_json::to_string(claims).map_err(|error| TokenError::Malformed {
+        why: format!("claims cannot be written: {error}"),
+    })?;
+    let header = format!(r#"{{"alg":"{}","typ":"JWT"}}"#, key.algorithm());
+    let mut token = BASE64.encode(header);
+    token.push('.');
+    BASE64.encode_string(escape_as_peers(&claims), &mut token);
+    let signature = key.sign(token.as_bytes())?;
+    token.push('.');
+    BASE64.encode_string(signature, &mut token);
+    Ok(token)
 }
 
 /// A token with these claims, signed with this key.

@@ -28,8 +28,10 @@ pub enum KeyError {
     Length(usize),
     /// Holds something else than hex digits.
     NotHex,
-    /// The seed makes no key.
+    /// The seed makes no key, or the key is of a kind that is not used.
     Rejected,
+    /// Neither hex nor the PEM of a key.
+    NotPem,
 }
 
 impl PublicKey {
@@ -170,7 +172,10 @@ impl fmt::Display for KeyError {
         match self {
             Self::Length(chars) => write!(f, "key has {chars} characters, not 64 hex digits"),
             Self::NotHex => f.write_str("key holds something else than hex digits"),
-            Self::Rejected => f.write_str("seed makes no key"),
+            Self::Rejected => {
+                f.write_str("seed makes no key, or the key is of a kind that is not used")
+            }
+            Self::NotPem => f.write_str("neither 64 hex digits nor the pem of a key"),
         }
     }
 }

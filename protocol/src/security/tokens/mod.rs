@@ -12,15 +12,18 @@
 //! * [`TokenSigner`] is a holder: a token with its key.
 //! * [`TokenIssuer`] makes tokens.
 //!
-//! Only EdDSA is spoken. Other implementations know RSA issuers too, but no setting of a fleet can name one.
+//! Only EdDSA is spoken, but for provisioning tokens ([`ProvisioningClaims`]), whose issuers may have RSA keys. Other
+//! implementations know RSA issuers of the others too, but no setting of a fleet can name one.
 //! What the permissions of a token mean to a broker is the broker's affair.
 
 mod chain;
 mod claims;
 mod error;
 mod issuer;
+mod issuer_key;
 mod jwt;
 mod key;
+mod provisioning;
 mod signer;
 mod trust;
 mod verifier;
@@ -31,8 +34,10 @@ pub use claims::{
 };
 pub use error::TokenError;
 pub use issuer::TokenIssuer;
+pub use issuer_key::{IssuerKey, IssuerSigningKey, RsaPublicKey};
 pub use jwt::{TOKEN_BYTES_MAX, UnverifiedToken};
 pub use key::{KeyError, PublicKey, SIGNATURE_BYTES, SigningKey};
+pub use provisioning::{PROVISIONING_PURPOSE, ProvisioningClaims, ProvisioningToken};
 pub use signer::TokenSigner;
 pub use trust::{TokenTrust, VerifiedToken};
 pub use verifier::TokenVerifier;

@@ -6,6 +6,7 @@ use crate::security::cache::ENTRIES_MAX;
 use crate::security::{SignedRequest, VerifyError};
 
 mod golden;
+mod provisioning;
 mod refusals;
 
 pub(super) const NOW: u64 = 1_700_000_100;

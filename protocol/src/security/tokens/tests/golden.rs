@@ -64,7 +64,7 @@ fn the_known_token_is_made_and_believed() {
 }
 
 #[expect(clippy::disallowed_methods, reason = "test data lie in files")]
-fn read(name: &str) -> String {
+pub(super) fn read(name: &str) -> String {
     let folder = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../testdata/choria-0.30.2/tokens"
