@@ -244,7 +244,7 @@ impl Broker {
         while let Ok(event) = self.events.try_recv() {
             match event {
                 ShardEvent::Refused(refused) => {
-                    self.refusals.lock().log(&refused, self.clock.now())
+                    self.refusals.lock().log(&refused, self.clock.now());
                 }
                 event => event.log(),
             }

@@ -32,14 +32,13 @@ use muster_broker_core::auth::{Authenticator, Denial, Grant, Login, NONCE_CHARS,
 use muster_broker_core::ids::AccountId;
 use muster_broker_core::permissions::{Permissions, PublishRules};
 use muster_protocol::security::tokens::{
-    Claims, PublicKey, TokenTrust, UnverifiedToken, VerifiedToken,
+    Claims, IssuerKey, ProvisioningToken, PublicKey, TokenTrust, UnverifiedToken, VerifiedToken,
 };
 use muster_reactor::clock::unix_now;
 use parking_lot::Mutex;
 
 pub use hosts::{Network, NetworkError};
 pub(crate) use log::RefusalLog;
-pub use provisioning::{ProvisioningSigner, SignerError};
 pub use refusal::Refusal;
 
 /// The user as whom the provisioner logs in.
@@ -80,7 +79,7 @@ pub struct Provisioning {
     /// The provisioner's password.
     pub password: Box<str>,
     /// Who signs the tokens of nodes.
-    pub signer: Option<ProvisioningSigner>,
+    pub signer: Option<IssuerKey>,
     /// Whether the provisioner needs no token where there are issuers.
     pub without_token: bool,
 }
@@ -246,8 +245,8 @@ impl FleetAuth {
         let Some(token) = shown_token(login) else {
             return self.without_token(login);
         };
-        if provisioning::is_provisioning(token) {
-            return self.provisioning_node(login, token, now);
+        if let Some(token) = provisioning::parse(token) {
+            return self.provisioning_node(login, &token, now);
         }
         if self.clients.is_none() && self.servers.is_none() {
             // Nothing is known of tokens here: a certificate is what counts.
@@ -346,7 +345,7 @@ impl FleetAuth {
     fn provisioning_node(
         &self,
         login: &Login<'_>,
-        token: &str,
+        token: &ProvisioningToken<'_>,
         now: u64,
     ) -> Result<Grant, Refusal> {
         let provisioning = self

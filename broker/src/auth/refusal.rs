@@ -23,7 +23,7 @@ pub enum Refusal {
     /// The challenge was signed with another key than the token's, or another challenge was.
     Signature,
     /// A provisioning token is not believed.
-    ProvisioningToken(&'static str),
+    ProvisioningToken(TokenError),
     /// There is no provisioning account.
     NoProvisioning,
     /// The password is wrong or missing.
@@ -76,7 +76,7 @@ impl fmt::Display for Refusal {
             Self::Signature => {
                 f.write_str("the signature is not one of the token's key over this challenge")
             }
-            Self::ProvisioningToken(why) => write!(f, "provisioning token: {why}"),
+            Self::ProvisioningToken(error) => write!(f, "provisioning token: {error}"),
             Self::NoProvisioning => f.write_str("provisioning is not configured"),
             Self::Password => f.write_str("the password is wrong or missing"),
             Self::Permission(name) => write!(f, "the token has not the permission {name}"),

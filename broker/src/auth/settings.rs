@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use muster_protocol::security::tokens::PublicKey;
+use muster_protocol::security::tokens::{IssuerKey, PublicKey};
 use muster_settings::Reader;
 
-use super::{FleetRules, Network, PROVISIONER, Provisioning, ProvisioningSigner};
+use super::{FleetRules, Network, PROVISIONER, Provisioning};
 
 const ISSUERS: &str = "plugin.security.issuer.names";
 const CLIENT_SIGNERS: &str = "plugin.choria.network.client_signer_cert";
@@ -74,8 +74,8 @@ fn read_signers(reader: &mut Reader<'_>, key: &str, read: &Read<'_>) -> Vec<Publ
     let mut signers = Vec::new();
     for item in reader.list(key, &[]) {
         match signer(&item, read) {
-            Ok(ProvisioningSigner::Ed25519(public)) => signers.push(public),
-            Ok(ProvisioningSigner::Rsa(_)) => {
+            Ok(IssuerKey::Ed25519(public)) => signers.push(public),
+            Ok(IssuerKey::Rsa(_)) => {
                 reader.problem(
                     key,
                     format!("{item} is an RSA key, tokens are signed with ed25519"),
@@ -87,12 +87,12 @@ fn read_signers(reader: &mut Reader<'_>, key: &str, read: &Read<'_>) -> Vec<Publ
     signers
 }
 
-fn signer(item: &str, read: &Read<'_>) -> Result<ProvisioningSigner, String> {
+fn signer(item: &str, read: &Read<'_>) -> Result<IssuerKey, String> {
     if let Ok(public) = PublicKey::from_hex(item) {
-        return Ok(ProvisioningSigner::Ed25519(public));
+        return Ok(IssuerKey::Ed25519(public));
     }
     let text = read(Path::new(item)).map_err(|error| format!("{item} cannot be read: {error}"))?;
-    ProvisioningSigner::parse(&text).map_err(|error| format!("{item} {error}"))
+    IssuerKey::from_text(&text).map_err(|error| format!("{item}: {error}"))
 }
 
 fn read_provisioning(

@@ -99,7 +99,7 @@ fn issuers() -> BTreeMap<String, PublicKey> {
 fn provisioning() -> Option<Provisioning> {
     Some(Provisioning {
         password: PASSWORD.into(),
-        signer: Some(ProvisioningSigner::Ed25519(key(2).public())),
+        signer: Some(IssuerKey::Ed25519(key(2).public())),
         without_token: false,
     })
 }

@@ -72,7 +72,7 @@ fn every_mistake_is_named_with_its_line() {
     for wanted in [
         "broker.conf:2",
         "broker.conf:3",
-        "junk.pem is neither 64 hex digits nor PEM",
+        "junk.pem: key has 4 characters",
         "broker.conf:4",
         "missing.pem cannot be read",
         "broker.conf:5",
