@@ -231,12 +231,15 @@ impl Monitor {
             .iter()
             .map(|(labels, count)| (labels.as_str(), *count))
             .collect();
-        text.family(
-            "login_refusals_total",
-            "counter",
-            "Logins refused, by reason.",
-            &refusals,
-        );
+        // Reasons are known only once they occur.
+        if !refusals.is_empty() {
+            text.family(
+                "login_refusals_total",
+                "counter",
+                "Logins refused, by reason.",
+                &refusals,
+            );
+        }
         text.counter(
             "auth_expired_total",
             counters.auth_expired,

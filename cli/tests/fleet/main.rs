@@ -61,6 +61,10 @@ fn main() -> ExitCode {
         trials.push(Trial::test(*name, act));
     }
     trials.push(Trial::test("a_fleet_of_tokens", tokens::a_fleet_of_tokens));
+    trials.push(Trial::test(
+        "a_broker_of_tokens",
+        tokens::a_broker_of_tokens,
+    ));
     let conclusion = libtest_mimic::run(&arguments, trials);
     // Only now do the daemons end.
     drop(labs);

@@ -36,15 +36,62 @@ fn connection(home: &Path, broker: &str, token: &str) -> Result<String, Failed> 
 
 /// Callers with a token are answered; one with a certificate is not, though the broker lets it in.
 pub(crate) fn a_fleet_of_tokens() -> Result<(), Failed> {
+    fleet(Checks::Nothing)
+}
+
+/// The same fleet at a broker that goes by tokens too: a certificate does not even get in.
+pub(crate) fn a_broker_of_tokens() -> Result<(), Failed> {
+    fleet(Checks::Tokens)
+}
+
+/// What the broker wants to see of those who connect.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Checks {
+    Nothing,
+    Tokens,
+}
+
+/// A broker of version 2: it knows the issuer, and asks for no certificate.
+fn broker_of_tokens(home: &Path) -> Result<Daemon, Failed> {
+    let issuer = fs::read_to_string(recorded("issuer.public"))?;
+    fs::write(
+        home.join("broker.conf"),
+        format!(
+            "logfile = stderr\n\
+             plugin.security.file.certificate = broker.pem\n\
+             plugin.security.file.key = broker.key\n\
+             plugin.security.issuer.names = choria\n\
+             plugin.security.issuer.choria.public = {}\n",
+            issuer.trim()
+        ),
+    )?;
+    let words = [
+        "broker",
+        "-a",
+        "127.0.0.1",
+        "-p",
+        "0",
+        "--config",
+        "broker.conf",
+    ];
+    Daemon::start(muster(home, &words), "Server is ready")
+}
+
+fn fleet(checks: Checks) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let home = folder.path();
     let ca = |words: &[&str]| Said::of(muster(home, words))?.ended_with(0);
     ca(&["ca", "init", "."])?;
     ca(&["ca", "broker", "broker", "--dns", "localhost"])?;
     ca(&["ca", "client", "rip.mcollective"])?;
-    let mut command = muster(home, &["broker", "-a", "127.0.0.1", "-p", "0"]);
-    command.args(["--tls", "--tlscert", "broker.pem", "--tlskey", "broker.key"]);
-    let broker = Daemon::start(command, "Server is ready")?;
+    let broker = match checks {
+        Checks::Nothing => {
+            let mut command = muster(home, &["broker", "-a", "127.0.0.1", "-p", "0"]);
+            command.args(["--tls", "--tlscert", "broker.pem", "--tlskey", "broker.key"]);
+            Daemon::start(command, "Server is ready")?
+        }
+        Checks::Tokens => broker_of_tokens(home)?,
+    };
     let address = broker.said_after("Listening for client connections on ")?;
     let address = format!("localhost:{}", address.rsplit_once(':').unwrap().1);
     let mut nodes = Vec::new();
@@ -96,11 +143,14 @@ pub(crate) fn a_fleet_of_tokens() -> Result<(), Failed> {
          plugin.security.file.ca = ca.pem\n"
     );
     fs::write(home.join("version1.conf"), text)?;
-    Said::of(muster(
+    let said = Said::of(muster(
         home,
         &["ping", "--timeout", "1", "--config", "version1.conf"],
-    ))?
-    .ended_with(1)?
-    .says(&["no responses received"])?;
+    ))?;
+    let wanted = match checks {
+        Checks::Nothing => "no responses received",
+        Checks::Tokens => "authorization violation",
+    };
+    said.ended_with(1)?.says(&[wanted])?;
     Ok(())
 }
