@@ -10,6 +10,7 @@ mod announce;
 mod error;
 mod hosted;
 mod monitor;
+mod observer;
 mod options;
 mod reload;
 mod report;
@@ -19,9 +20,11 @@ mod sources;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use muster_reactor::wake::Wake;
 
+use self::observer::Observer;
 use self::reload::Reload;
 use self::running::Running;
 use crate::agent::Agent;
@@ -29,6 +32,7 @@ use crate::config::NodeConfig;
 use crate::embed::{Program, Started};
 
 pub use self::error::RunError;
+pub use self::observer::Phase;
 pub use self::sources::{facts_domain, host_identity};
 
 /// Ends a running daemon from another thread.
@@ -81,6 +85,7 @@ pub struct Daemon {
     config: NodeConfig,
     pub(crate) program: Program,
     reload: Option<Reload>,
+    observer: Observer,
 }
 
 impl Daemon {
@@ -91,6 +96,7 @@ impl Daemon {
             config,
             program: Program::default(),
             reload: None,
+            observer: Observer::default(),
         }
     }
 
@@ -108,6 +114,18 @@ impl Daemon {
         self
     }
 
+    /// Tells `tell` what the node is about, from the node's loop; [`Phase::Alive`] comes as often as `alive_every` says,
+    /// and not at all without it.
+    #[must_use]
+    pub fn with_observer(
+        mut self,
+        alive_every: Option<Duration>,
+        tell: impl FnMut(Phase) + Send + 'static,
+    ) -> Self {
+        self.observer = Observer::new(alive_every, tell);
+        self
+    }
+
     /// Adds an agent of the program's own, in place of one of the same name.
     #[must_use]
     pub fn with_agent(mut self, agent: Arc<dyn Agent>) -> Self {
@@ -121,7 +139,8 @@ impl Daemon {
     /// A file of the configuration cannot be used, or the operating system refuses something.
     pub fn run(self, stop: &Stop) -> Result<(), RunError> {
         let mut program = self.program;
-        let mut running = Running::start(self.config, &mut program, self.reload, stop)?;
+        let mut running =
+            Running::start(self.config, &mut program, self.reload, self.observer, stop)?;
         program.tell_started(Started {
             stats: running.stats_address(),
         });

@@ -14,6 +14,7 @@ use super::agents::Agents;
 use super::announce::{announcements, expiries, figures, publisher};
 use super::error::RunError;
 use super::hosted::Hosted;
+use super::observer::{Observer, Phase};
 use super::options::{broker_config, node_options, read};
 use super::reload::{Reload, Reloading};
 use super::report::Reporter;
@@ -41,6 +42,7 @@ pub(super) struct Running {
     reporter: Reporter,
     publisher: Option<Publisher>,
     reloading: Reloading,
+    observer: Observer,
     /// Serves until it is dropped.
     pages: Option<HttpServer>,
 }
@@ -51,6 +53,7 @@ impl Running {
         config: NodeConfig,
         program: &mut Program,
         reload: Option<Reload>,
+        observer: Observer,
         stop: &Stop,
     ) -> Result<Self, RunError> {
         for warning in &config.warnings {
@@ -84,6 +87,7 @@ impl Running {
             reporter,
             publisher,
             reloading: Reloading { config, reload },
+            observer,
             pages,
         })
     }
@@ -100,12 +104,17 @@ impl Running {
             version = env!("CARGO_PKG_VERSION"),
             "node started"
         );
+        self.observer.tell(Phase::Ready);
         while !stop.is_requested() {
             if stop.take_reload() {
+                self.observer.tell(Phase::Reloading);
                 self.reload(stop);
+                self.observer.tell(Phase::Ready);
             }
-            let wait = self.reporter.wait(self.clock.now(), WAIT_MAX);
-            self.driver.turn(wait)?;
+            let now = self.clock.now();
+            let wait = self.reporter.wait(now, WAIT_MAX);
+            self.driver.turn(self.observer.wait(now, wait))?;
+            self.observer.turned(self.clock.now());
             self.exchange_jobs();
             if self.agents.poll() {
                 self.replace_agents();
@@ -156,6 +165,7 @@ impl Running {
 
     /// Takes no further requests, answers what is under way as far as there is time, says goodbye and closes.
     pub(super) fn end(mut self) -> io::Result<()> {
+        self.observer.tell(Phase::Stopping);
         self.driver.with(self.index, |hosted, at, _| {
             let node = hosted.endpoint.node_mut();
             node.announce_shutdown(at);
