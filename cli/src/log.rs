@@ -1,12 +1,13 @@
 //! Where the log goes, and how much of it.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use muster_settings::Reader;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -16,6 +17,8 @@ use crate::exit::Failure;
 
 /// Changes the level of the log while it runs.
 static HANDLE: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
+/// The file the log goes to, where it goes to one.
+static FILE: OnceLock<LogFile> = OnceLock::new();
 /// The levels a configuration can name.
 const LEVELS: [&str; 5] = ["debug", "info", "warn", "error", "fatal"];
 
@@ -47,14 +50,13 @@ pub(crate) fn start(level: &str, target: &Target) -> Result<(), Failure> {
         Target::Stdout => BoxMakeWriter::new(io::stdout),
         Target::Stderr => BoxMakeWriter::new(io::stderr),
         Target::File(path) => {
-            let file = OpenOptions::new().append(true).create(true).open(path);
-            let file = file.map_err(|error| {
+            let file = LogFile::open(path).map_err(|error| {
                 Failure::new(format!(
                     "cannot write the log to {}: {error}",
                     path.display()
                 ))
             })?;
-            BoxMakeWriter::new(Mutex::new(file))
+            BoxMakeWriter::new(FILE.get_or_init(|| file))
         }
     };
     let (filter, handle) = reload::Layer::new(level_filter(level));
@@ -76,6 +78,62 @@ pub(crate) fn set_level(level: &str) {
         // It fails only when the log is gone.
         let _ = handle.reload(level_filter(level));
     }
+}
+
+/// Opens the log file again, so that what moved it away to rotate it has the old one to itself.
+/// Where it cannot be opened the log goes on in the old one.
+pub(crate) fn reopen() {
+    let Some(log) = FILE.get() else { return };
+    match append_to(&log.path) {
+        Ok(file) => *log.lock() = file,
+        Err(error) => {
+            let path = log.path.display();
+            tracing::warn!("cannot open the log {path} again: {error}");
+        }
+    }
+}
+
+/// A file that can be exchanged below those who write to it.
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
+    file: Mutex<File>,
+}
+
+impl LogFile {
+    fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            file: Mutex::new(append_to(path)?),
+        })
+    }
+
+    /// A writer that panicked left whole lines or a part of one: the next line is still worth having.
+    fn lock(&self) -> MutexGuard<'_, File> {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl io::Write for &LogFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.lock().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.lock().flush()
+    }
+}
+
+impl<'a> MakeWriter<'a> for &'static LogFile {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
 }
 
 fn level_filter(level: &str) -> LevelFilter {

@@ -22,6 +22,7 @@ mod output;
 mod progress;
 mod render;
 mod selection;
+mod systemd;
 mod timestamp;
 
 use std::process::ExitCode;

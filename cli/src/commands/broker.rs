@@ -15,6 +15,7 @@ use super::daemon::{RunWord, block_signals, wait_for_end};
 use crate::exit::{Exit, Failure};
 use crate::files::{self, PidFile};
 use crate::log;
+use crate::systemd::Heartbeat;
 
 /// How often the shards' lines for the log are fetched.
 const LOG_EVERY: Duration = Duration::from_millis(200);
@@ -98,8 +99,10 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<Exit, Failure> {
     }
     eprintln!("This host {}", broker.capacity());
     eprintln!("Server is ready");
+    let mut heartbeat = Heartbeat::new();
     wait_for_end(&signals, LOG_EVERY, || {
         broker.log_events();
+        heartbeat.beat(|| sign_of_life(&broker));
         if let Some(tls) = &mut tls {
             tls.look(&broker, files::read);
         }
@@ -109,6 +112,22 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<Exit, Failure> {
     drop(broker);
     drop(pid);
     Ok(Exit::Success)
+}
+
+/// A broker lives while every shard answers from its own loop.
+fn sign_of_life(broker: &Broker) -> Result<String, String> {
+    let answers = broker.ask(|_, _| ());
+    let shards = answers.iter().enumerate();
+    let silent: Vec<String> = shards
+        .filter(|(_, answer)| answer.is_none())
+        .map(|(shard, _)| shard.to_string())
+        .collect();
+    if silent.is_empty() {
+        let connections = broker.core().counters().connections;
+        Ok(format!("{connections} connections, all shards answer"))
+    } else {
+        Err(format!("shard {} does not answer", silent.join(", ")))
+    }
 }
 
 impl BrokerArgs {

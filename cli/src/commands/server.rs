@@ -14,7 +14,7 @@ use muster_settings::Settings;
 use super::daemon::{RunWord, block_signals};
 use crate::exit::{Exit, Failure};
 use crate::files::{self, PidFile};
-use crate::{host, log};
+use crate::{host, log, systemd};
 
 /// Signals wake their thread; there is nothing to do in between.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -62,7 +62,9 @@ pub(crate) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
         config.warnings.extend(files::warnings(&settings));
         Ok(config)
     };
-    let daemon = Daemon::new(config).with_reload(read_again, log::set_level);
+    let daemon = Daemon::new(config)
+        .with_reload(read_again, log::set_level)
+        .with_observer(systemd::alive_every(), systemd::phase);
     let result = daemon.run(&stop);
     drop(pid);
     result.map(|()| Exit::Success).map_err(Failure::new)
@@ -73,7 +75,10 @@ fn listen(signals: &Signals, stop: &Stop) {
     loop {
         match signals.wait(IDLE) {
             Ok(Some(Signal::Interrupt | Signal::Terminate)) => return stop.request(),
-            Ok(Some(Signal::Hangup)) => stop.request_reload(),
+            Ok(Some(Signal::Hangup)) => {
+                log::reopen();
+                stop.request_reload();
+            }
             Ok(Some(Signal::User1 | Signal::User2) | None) => {}
             Err(error) => {
                 tracing::error!(%error, "signals cannot be waited for");
