@@ -1,5 +1,5 @@
 # `make demo` and `make test` do all set-up themselves on a Debian machine that has Rust.
-.PHONY: demo test test-rust test-50k peers lint bench bench-smoke sim fuzz loom setup
+.PHONY: demo test test-rust test-50k peers lint bench bench-smoke sim fuzz loom setup packages static ansible-check
 
 CARGO := cargo
 NODES := 200
@@ -46,3 +46,15 @@ sim:
 # Needs the nightly toolchain and cargo-fuzz; each target runs for a minute.
 fuzz:
 	cd fuzz && for target in $$(cargo fuzz list); do cargo +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done
+
+# A Debian and an RPM package of the one binary, with the sink for Kafka; they are in target/debian and target/generate-rpm.
+packages: setup
+	scripts/packages
+
+# One file that runs on any Linux of this architecture, whatever C library it has.
+static: setup
+	scripts/static
+
+# The playbook of contrib/ansible on this machine, below a folder of its own.
+ansible-check:
+	contrib/ansible/try
