@@ -1,5 +1,5 @@
 # `make demo` and `make test` do all set-up themselves on a Debian machine that has Rust.
-.PHONY: demo test test-rust test-50k peers lint bench bench-smoke sim fuzz loom setup packages static ansible-check
+.PHONY: demo test test-rust test-50k peers lint bench bench-smoke sim fuzz loom setup packages packages-check static ansible-check
 
 CARGO := cargo
 NODES := 200
@@ -50,6 +50,10 @@ fuzz:
 # A Debian and an RPM package of the one binary, with the sink for Kafka; they are in target/debian and target/generate-rpm.
 packages: setup
 	scripts/packages
+
+# The Debian package on a clean Debian: a broker after one edited file.
+packages-check: packages
+	scripts/try-packages target/debian/muster_*.deb
 
 # One file that runs on any Linux of this architecture, whatever C library it has.
 static: setup
