@@ -696,3 +696,19 @@ fn a_silent_shard_is_named_and_does_not_hide_the_others() {
     });
     assert_eq!(connections(&connz).len(), clients.len());
 }
+
+#[test]
+fn operators_are_told_what_each_series_means() {
+    let manual = include_str!("../../docs/operations.md");
+    let metrics = Fixture::new(1).get("/metrics").body;
+    let names = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "));
+    let names: Vec<&str> = names.filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains(&"muster_broker_connections"), "{names:?}");
+    let missing: Vec<&str> = names
+        .into_iter()
+        .filter(|name| !manual.contains(&format!("`{name}`")))
+        .collect();
+    assert!(missing.is_empty(), "not in docs/operations.md: {missing:?}");
+}

@@ -299,4 +299,16 @@ mod tests {
         assert!(about["system"]["rss"].as_u64().unwrap() > 0);
         assert_eq!(page("/x").0, 404);
     }
+
+    #[test]
+    fn operators_are_told_what_each_series_means() {
+        let manual = include_str!("../../../docs/operations.md");
+        let (_, text) = page("/metrics");
+        let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        let names = names.filter_map(|line| line.split(' ').next());
+        let missing: Vec<&str> = names
+            .filter(|name| !manual.contains(&format!("`{name}`")))
+            .collect();
+        assert!(missing.is_empty(), "not in docs/operations.md: {missing:?}");
+    }
 }
