@@ -12,7 +12,8 @@ use crate::host;
 /// Where a client's configuration lies below the home directory, in the order of preference.
 const CLIENT_FILES_AT_HOME: [&str; 2] = [".choriarc", ".mcollective"];
 /// Where else it may lie.
-const CLIENT_FILES: [&str; 3] = [
+const CLIENT_FILES: [&str; 4] = [
+    "/etc/muster/client.conf",
     "/etc/choria/client.conf",
     "/usr/local/etc/choria/client.conf",
     "/etc/puppetlabs/mcollective/client.cfg",
