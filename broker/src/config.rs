@@ -27,8 +27,17 @@ pub struct BrokerConfig {
     pub core: CoreConfig,
 }
 
-/// Connections the fleet's broker takes unless told otherwise.
-pub const CONNECTIONS_MAX: u64 = 100_000;
+/// Connections the fleet's broker takes unless told otherwise. The environment variable `MUSTER_MAX_CONNECTIONS` of the build
+/// says another number; what is no number stops the build.
+pub const CONNECTIONS_MAX: u64 = connections_max(option_env!("MUSTER_MAX_CONNECTIONS"));
+
+const fn connections_max(build: Option<&str>) -> u64 {
+    let Some(text) = build else { return 100_000 };
+    match u64::from_str_radix(text, 10) {
+        Ok(connections @ 1..=10_000_000) => connections,
+        _ => panic!("MUSTER_MAX_CONNECTIONS must be a number from 1 to 10,000,000"),
+    }
+}
 
 /// The port of NATS clients.
 pub const CLIENT_PORT: u16 = 4222;
@@ -48,5 +57,16 @@ impl Default for BrokerConfig {
                 ..CoreConfig::default()
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_may_say_how_many_connections_there_are() {
+        assert_eq!(connections_max(None), 100_000);
+        assert_eq!(connections_max(Some("250000")), 250_000);
     }
 }
