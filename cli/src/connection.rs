@@ -14,7 +14,7 @@ use muster_settings::{Settings, SettingsErrors, parse_duration};
 
 use crate::exit::Failure;
 use crate::render::Style;
-use crate::{files, host};
+use crate::{files, host, site};
 
 /// What stands for a file's name in problems with flags.
 const FLAGS: &str = "command line";
@@ -181,7 +181,7 @@ impl ConnectionArgs {
             hostname: host::hostname().unwrap_or_default(),
             is_root: user.is_root,
             certname: std::env::var("MCOLLECTIVE_CERTNAME").ok(),
-            disable_tls: host::is_set("INSECURE_DISABLE_TLS"),
+            disable_tls: !site::TLS || host::is_set("INSECURE_DISABLE_TLS"),
             insecure: self.insecure || host::is_set("INSECURE_YES_REALLY"),
         }
     }

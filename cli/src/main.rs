@@ -22,6 +22,7 @@ mod output;
 mod progress;
 mod render;
 mod selection;
+mod site;
 mod systemd;
 mod timestamp;
 

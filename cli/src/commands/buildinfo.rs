@@ -6,7 +6,7 @@ use clap::Args;
 use muster_broker::running::NATS_VERSION;
 
 use crate::exit::{Exit, Failure};
-use crate::render;
+use crate::{render, site};
 
 /// What the sources are locked to.
 const LOCK: &str = include_str!("../../../Cargo.lock");
@@ -78,7 +78,10 @@ fn build() -> Vec<Block<'static>> {
         ),
         (
             "Security Defaults",
-            vec![("TLS", set("true")), ("x509 Security", set("true"))],
+            vec![
+                ("TLS", site::TLS.to_string()),
+                ("x509 Security", set("true")),
+            ],
         ),
     ]
 }
@@ -132,12 +135,15 @@ mod tests {
             "\n       Version: 0",
             "\n  Rust Version: rustc ",
             "Network Broker Settings:\n",
-            "\n       Maximum Network Clients: 100000\n",
+            &format!(
+                "\n       Maximum Network Clients: {}\n",
+                muster_broker::config::CONNECTIONS_MAX
+            ),
             "Server Settings:\n",
             "\n              Provisioning Token: not set\n",
             "Agent Providers:\n",
             "Security Defaults:\n",
-            "\n            TLS: true\n  x509 Security: true\n",
+            &format!("\n            TLS: {}\n  x509 Security: true\n", site::TLS),
         ] {
             assert!(text.contains(line), "{line:?} is not in {text}");
         }

@@ -14,7 +14,7 @@ use muster_settings::Settings;
 use super::daemon::{RunWord, block_signals};
 use crate::exit::{Exit, Failure};
 use crate::files::{self, PidFile};
-use crate::{host, log, systemd};
+use crate::{host, log, site, systemd};
 
 /// Signals wake their thread; there is nothing to do in between.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -92,7 +92,7 @@ fn listen(signals: &Signals, stop: &Stop) {
 fn read(args: &ServerArgs) -> Result<(NodeConfig, Settings), Failure> {
     let settings = files::load(&args.config)?;
     let flags = NodeFlags {
-        disable_tls: args.disable_tls || args.insecure,
+        disable_tls: !site::TLS || args.disable_tls || args.insecure,
         insecure: args.insecure,
         is_root: host::user().is_root,
         hostname: host_identity(
