@@ -184,13 +184,15 @@ impl Ddl {
     }
 
     /// The agents whose DDL is built in.
-    pub const BUILTIN: [&'static str; 3] = ["choria_util", "discovery", "rpcutil"];
+    pub const BUILTIN: [&'static str; 4] =
+        ["choria_provision", "choria_util", "discovery", "rpcutil"];
 
-    /// The DDL of an agent every node runs, one of [`Ddl::BUILTIN`].
+    /// The DDL of one of [`Ddl::BUILTIN`].
     #[must_use]
     pub fn builtin(agent: &str) -> Option<&'static Self> {
-        static BUILTIN: LazyLock<[Ddl; 3]> = LazyLock::new(|| {
+        static BUILTIN: LazyLock<[Ddl; 4]> = LazyLock::new(|| {
             [
+                include_str!("ddl/choria_provision.json"),
                 include_str!("ddl/choria_util.json"),
                 include_str!("ddl/discovery.json"),
                 include_str!("ddl/rpcutil.json"),

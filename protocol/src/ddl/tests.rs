@@ -24,6 +24,13 @@ fn builtin_ddls_read_and_hold_together() {
     let info = util.action("info").unwrap();
     assert_eq!((info.output.len(), info.aggregate.len()), (16, 8));
     assert_eq!(util.action("machine_transition").unwrap().input.len(), 5);
+    let provision = Ddl::builtin("choria_provision").unwrap();
+    assert_eq!(provision.actions.len(), 8);
+    for action in &provision.actions {
+        let token = &action.input["token"];
+        assert_eq!(token.maxlength, Some(128), "{}", action.name);
+        assert_eq!(token.optional, action.name == "configure");
+    }
     let action = rpcutil.action("daemon_stats").unwrap();
     assert_eq!(action.display_as("validated"), "Security Validated");
     assert_eq!(action.display_as("other"), "other");
