@@ -7,12 +7,14 @@
 //! * [`resolve`]: where the brokers are, by configuration and DNS.
 //! * [`provider`]: which files prove who a process is, for nodes and clients.
 //! * [`signer`]: the service that signs a client's requests, over HTTP.
+//! * [`download`]: one file over HTTP.
 //! * [`fleet`]: discovery, requests, replies and summaries on one such connection.
 //!
 //! The crate keeps one rule between its modules: `nats` never imports the fleet client.
 
 #![forbid(unsafe_code)]
 
+pub mod download;
 pub mod driver;
 pub mod fleet;
 mod moment;

@@ -10,7 +10,7 @@
 //!
 //! The token leaves this process in that request and nowhere else: no error and no log has it, also where a service repeats it.
 
-mod http;
+pub(crate) mod http;
 mod settings;
 mod url;
 

@@ -12,6 +12,7 @@
 //!
 //! This is a part of the daemon: it opens files. Facts: section 13 of the server's fact sheet.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use muster_protocol::ddl::Inputs;
 use muster_protocol::json::{write_integer, write_string};
 use muster_protocol::rfc3339::rfc3339_utc;
 use muster_protocol::rpc::RpcRequest;
@@ -157,6 +159,8 @@ impl Audit for AuditLog {
         let request = call.request;
         // The inputs as they came: a map would have lost the order of their members.
         let body = RpcRequest::parse(request.body);
+        let data = body.as_ref().map_or("{}", |body| body.data);
+        let data = hide_secrets(request.agent, data);
         let record = AuditRecord {
             unix,
             request_id: request.request_id,
@@ -165,7 +169,7 @@ impl Audit for AuditLog {
             sender: request.sender_id,
             agent: request.agent,
             action: call.action,
-            data: body.as_ref().map_or("{}", |body| body.data),
+            data: &data,
         };
         match self.append(&record.line()) {
             Ok(()) => self.written.fetch_add(1, Ordering::Relaxed),
@@ -206,6 +210,23 @@ impl AuditRecord<'_> {
         line.extend_from_slice(b"}\n");
         line
     }
+}
+
+/// The inputs without the secrets of the agent that is given some; peers write them out.
+fn hide_secrets<'d>(agent: &str, data: &'d str) -> Cow<'d, str> {
+    const SECRETS: [&str; 4] = ["token", "key", "server_jwt", "config"];
+    if agent != crate::provision::AGENT {
+        return Cow::Borrowed(data);
+    }
+    let Ok(mut inputs) = serde_json::from_str::<Inputs>(data) else {
+        return Cow::Borrowed("{}");
+    };
+    for secret in SECRETS {
+        if let Some(value) = inputs.get_mut(secret) {
+            *value = "*****".into();
+        }
+    }
+    Cow::Owned(serde_json::Value::Object(inputs).to_string())
 }
 
 /// A moment with microseconds and offset, in UTC.

@@ -117,8 +117,12 @@ pub struct NodeConfig {
     pub connect_timeout: Duration,
     /// User and password for the broker.
     pub credentials: Option<(String, String)>,
+    /// What the broker knows the node by, where that is neither a user nor a certificate.
+    pub auth_token: Option<String>,
     /// Whether the connection is encrypted.
     pub tls: bool,
+    /// Whether that is all: the broker is not checked, and the node shows no certificate.
+    pub anonymous_tls: bool,
     /// **Dangerous**: every request is believed.
     pub insecure: bool,
     /// The files of the security provider; empty paths where the flags make them needless.
@@ -149,6 +153,8 @@ pub struct NodeConfig {
     pub inactive_agents: BTreeSet<String>,
     /// The lines of the files as they stand, for agents that read keys of their own.
     pub raw_options: RawOptions,
+    /// Whether the file asks for provisioning; counts when the process starts, see [`provision`](crate::provision).
+    pub provision: Option<bool>,
     /// The agents that are programs.
     pub external: ExternalOptions,
     /// The configuration file's name.
@@ -208,7 +214,9 @@ impl NodeConfig {
             identity,
             collectives,
             main_collective,
+            auth_token: None,
             tls: !flags.disable_tls,
+            anonymous_tls: false,
             insecure: flags.insecure,
             security,
             policies: read_policies(reader),
@@ -216,6 +224,7 @@ impl NodeConfig {
             log_level,
             log_target,
             ttl_max: TTL_MAX_DEFAULT,
+            provision: read_provision(reader),
             external: ExternalOptions {
                 inactive: inactive_agents.clone(),
                 ..ExternalOptions::read(reader, &flags.config_file)
@@ -346,6 +355,13 @@ fn read_security(
         warnings.extend(files.tls_warning().filter(|_| !flags.disable_tls));
     }
     provider
+}
+
+fn read_provision(reader: &mut Reader<'_>) -> Option<bool> {
+    const KEY: &str = "plugin.choria.server.provision";
+    let is_there = reader.has(KEY);
+    let value = reader.bool(KEY, false);
+    is_there.then_some(value)
 }
 
 fn read_policies(reader: &mut Reader<'_>) -> Option<PolicyOptions> {

@@ -9,6 +9,7 @@ mod agents;
 mod announce;
 mod error;
 mod hosted;
+mod leave;
 mod monitor;
 mod observer;
 mod options;
@@ -30,6 +31,7 @@ use self::running::Running;
 use crate::agent::Agent;
 use crate::config::NodeConfig;
 use crate::embed::{Program, Started};
+use crate::provision::HostCalls;
 
 pub use self::error::RunError;
 pub use self::observer::Phase;
@@ -40,6 +42,7 @@ pub use self::sources::{facts_domain, host_identity};
 pub struct Stop {
     requested: Arc<AtomicBool>,
     reload: Arc<AtomicBool>,
+    restart: Arc<AtomicBool>,
     wake: Wake,
 }
 
@@ -52,6 +55,7 @@ impl Stop {
         Ok(Self {
             requested: Arc::default(),
             reload: Arc::default(),
+            restart: Arc::default(),
             wake: Wake::new()?,
         })
     }
@@ -60,6 +64,18 @@ impl Stop {
     pub fn request(&self) {
         self.requested.store(true, Ordering::Release);
         self.wake.wake();
+    }
+
+    /// Asks the daemon to end, so that the process may start again.
+    pub fn request_restart(&self) {
+        self.restart.store(true, Ordering::Release);
+        self.request();
+    }
+
+    /// Whether the process is to start again once the daemon has ended.
+    #[must_use]
+    pub fn is_restart(&self) -> bool {
+        self.restart.load(Ordering::Acquire)
     }
 
     /// Asks the daemon to read its configuration again, where it was told how.
@@ -123,6 +139,14 @@ impl Daemon {
         tell: impl FnMut(Phase) + Send + 'static,
     ) -> Self {
         self.observer = Observer::new(alive_every, tell);
+        self
+    }
+
+    /// Heeds what the agent `choria_provision` asks of its process. An end it asks for is one of [`Stop`]:
+    /// [`Stop::is_restart`] tells which.
+    #[must_use]
+    pub fn with_host_calls(mut self, calls: &HostCalls) -> Self {
+        self.program.calls = Some(calls.clone());
         self
     }
 

@@ -9,11 +9,12 @@
 //! * [`external`]: agents that are programs in any language.
 //! * [`facts`], [`classes`]: what a node knows of itself.
 //! * [`policy`], [`audit`]: who may call what, and the record of it.
+//! * [`provision`]: a node that has no configuration yet.
 //! * [`endpoint`]: a node for a driver.
 //! * [`config`], [`daemon`]: the node as a process.
 //! * [`embed`]: the node inside another program.
 //!
-//! Only [`daemon`] and [`external`] read clocks and files, with [`policy::store`] and [`audit`] on their behalf, and only
+//! Only [`daemon`], [`external`] and the work of [`provision`] read clocks and files, with [`policy::store`] and [`audit`] on their behalf, and only
 //! they and [`pool`] have threads; everything else takes bytes and moments and gives bytes back.
 //! A request that is dropped is counted, with its reason ([`counters`]).
 
@@ -37,6 +38,7 @@ pub mod lifecycle;
 pub mod node;
 pub mod policy;
 pub mod pool;
+pub mod provision;
 pub mod registration;
 pub mod requests;
 pub mod setup;

@@ -11,6 +11,7 @@ use muster_client::provider::{Provider, TokenFiles, X509Files};
 use muster_protocol::security::tokens::{Claims, TokenError, TokenSigner, TokenVerifier};
 use muster_protocol::security::{RequestSecurity, SecurityError, Signer, TrustPolicy, Verifier};
 use muster_reactor::rustls::ClientConfig as TlsConfig;
+use muster_reactor::tls::{ServerVerification, client_config};
 
 use crate::config::NodeConfig;
 use crate::daemon::RunError;
@@ -86,22 +87,28 @@ impl Loaded {
             revocation = Some(verifier.revocation());
             RequestSecurity::X509(Box::new(verifier))
         };
-        let own_requests: Option<Arc<dyn RequestSigner>> = if config.insecure {
-            Some(Arc::new(Unsigned::Insecure))
-        } else if files.key.as_os_str().is_empty() {
-            None
-        } else {
-            match Signer::from_pem(&read(&files.certificate)?, &read(&files.key)?) {
-                Ok(signer) => Some(Arc::new(SignX509(signer))),
-                // Good for TLS, of no use for requests; only a node that makes some needs another.
-                Err(SecurityError::UnsupportedKey(_)) => None,
-                Err(error) => return Err(error.into()),
-            }
-        };
+        let own_requests: Option<Arc<dyn RequestSigner>> =
+            if config.insecure || config.anonymous_tls {
+                Some(Arc::new(Unsigned::Insecure))
+            } else if files.key.as_os_str().is_empty() {
+                None
+            } else {
+                match Signer::from_pem(&read(&files.certificate)?, &read(&files.key)?) {
+                    Ok(signer) => Some(Arc::new(SignX509(signer))),
+                    // Good for TLS, of no use for requests; only a node that makes some needs another.
+                    Err(SecurityError::UnsupportedKey(_)) => None,
+                    Err(error) => return Err(error.into()),
+                }
+            };
         let path = files.crl.as_deref();
         let mut crl = path.map(|path| CrlWatch::new(path, revocation));
         let tls = |text: Option<&str>| {
-            let tls = config.tls.then(|| files.tls_with_crl(text, &read));
+            let tls = config.tls.then(|| {
+                if config.anonymous_tls {
+                    return Ok(client_config(None, None, ServerVerification::Insecure)?);
+                }
+                files.tls_with_crl(text, &read)
+            });
             tls.transpose()
         };
         let tls = match &mut crl {

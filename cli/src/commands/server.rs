@@ -1,16 +1,21 @@
 //! `muster server`.
 
-use std::path::PathBuf;
+mod start;
+
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use clap::Args;
 use muster_reactor::process::use_small_pages;
 use muster_reactor::signal::{Signal, Signals};
 use muster_server::config::{ENVIRONMENT, LogTarget};
-use muster_server::daemon::{Daemon, Stop, facts_domain, host_identity};
+use muster_server::daemon::{Stop, facts_domain, host_identity};
 use muster_server::{NodeConfig, NodeFlags};
 use muster_settings::Settings;
 
+use self::start::Start;
 use super::daemon::{RunWord, block_signals};
 use crate::exit::{Exit, Failure};
 use crate::files::{self, PidFile};
@@ -45,9 +50,11 @@ pub(crate) struct ServerArgs {
 pub(crate) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
     // A node shares its machine with what the machine is for.
     use_small_pages();
-    let (config, settings) = read(args)?;
-    files::warn(&settings);
-    log::start(config.log_level, &target(&config.log_target))?;
+    // Found now: a release that takes its place would be hidden behind the running one.
+    let program = std::env::current_exe().map_err(Failure::new)?;
+    let start = Start::look(args)?;
+    let (log_level, log_target) = start.log();
+    log::start(log_level, &target(log_target))?;
     let signals = block_signals()?;
     let stop = Stop::new().map_err(Failure::new)?;
     let pid = args.pid.as_deref().map(PidFile::write).transpose()?;
@@ -56,18 +63,31 @@ pub(crate) fn run(args: &ServerArgs) -> Result<Exit, Failure> {
     let listener = std::thread::Builder::new().name("signals".to_owned());
     let listener = listener.spawn(move || listen(&signals, &request));
     listener.map_err(|error| Failure::new(format!("cannot start a thread: {error}")))?;
-    let again = args.clone();
-    let read_again = move || {
-        let (mut config, settings) = read(&again).map_err(|failure| failure.to_string())?;
-        config.warnings.extend(files::warnings(&settings));
-        Ok(config)
+    let result = match start.daemon(args, &program, &stop)? {
+        Some(daemon) => daemon
+            .with_observer(systemd::alive_every(), systemd::phase)
+            .run(&stop),
+        // Ended before the brokers were found.
+        None => Ok(()),
     };
-    let daemon = Daemon::new(config)
-        .with_reload(read_again, log::set_level)
-        .with_observer(systemd::alive_every(), systemd::phase);
-    let result = daemon.run(&stop);
     drop(pid);
-    result.map(|()| Exit::Success).map_err(Failure::new)
+    result.map_err(Failure::new)?;
+    if stop.is_restart() {
+        return Err(restart(&program));
+    }
+    Ok(Exit::Success)
+}
+
+/// Puts a new process of the program in place of this one: the same process id, arguments and environment. Returns only
+/// if that fails.
+fn restart(program: &Path) -> Failure {
+    let mut arguments = std::env::args_os();
+    let mut command = Command::new(program);
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    let error = command.args(arguments).exec();
+    Failure::new(format!("cannot start {} again: {error}", program.display()))
 }
 
 /// Hands signals to the node until one of them ends it.
@@ -88,25 +108,30 @@ fn listen(signals: &Signals, stop: &Stop) {
     }
 }
 
-/// The configuration, and the settings it was read from.
-fn read(args: &ServerArgs) -> Result<(NodeConfig, Settings), Failure> {
-    let settings = files::load(&args.config)?;
-    let flags = NodeFlags {
+/// What the command line and the host say beside the settings.
+fn flags(args: &ServerArgs, settings: &Settings) -> NodeFlags {
+    NodeFlags {
         disable_tls: !site::TLS || args.disable_tls || args.insecure,
         insecure: args.insecure,
         is_root: host::user().is_root,
         hostname: host_identity(
-            &settings,
+            settings,
             host::kernel_name().as_deref(),
             host::hostname().as_deref(),
         ),
-        domain: facts_domain(&settings),
+        domain: facts_domain(settings),
         environment: ENVIRONMENT
             .iter()
             .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
             .collect(),
         config_file: args.config.to_string_lossy().into_owned(),
-    };
+    }
+}
+
+/// The configuration, and the settings it was read from.
+fn read(args: &ServerArgs) -> Result<(NodeConfig, Settings), Failure> {
+    let settings = files::load(&args.config)?;
+    let flags = flags(args, &settings);
     let config = NodeConfig::from_settings(&settings, &flags).map_err(Failure::new)?;
     Ok((config, settings))
 }

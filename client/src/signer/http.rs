@@ -15,13 +15,13 @@ const READ_AT_ONCE: usize = 16 * 1024;
 
 /// When an exchange is given up.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Deadline {
+pub(crate) struct Deadline {
     end: Instant,
     limit: Duration,
 }
 
 impl Deadline {
-    pub(super) fn after(limit: Duration) -> Self {
+    pub(crate) fn after(limit: Duration) -> Self {
         Self {
             end: Instant::now() + limit,
             limit,
@@ -38,7 +38,7 @@ impl Deadline {
     }
 
     /// What an error of a connection means.
-    pub(super) fn error(self, error: &io::Error) -> SignError {
+    pub(crate) fn error(self, error: &io::Error) -> SignError {
         if is_timeout(error) {
             SignError::Timeout(self.limit)
         } else {
@@ -56,14 +56,14 @@ fn is_timeout(error: &io::Error) -> bool {
 }
 
 /// A connection that ends with its deadline, however slowly bytes trickle in.
-pub(super) struct TimedStream {
+pub(crate) struct TimedStream {
     stream: TcpStream,
     deadline: Deadline,
 }
 
 impl TimedStream {
     /// Tries each address of the host until one takes us.
-    pub(super) fn connect(host: &str, port: u16, deadline: Deadline) -> Result<Self, SignError> {
+    pub(crate) fn connect(host: &str, port: u16, deadline: Deadline) -> Result<Self, SignError> {
         let addresses = (host, port)
             .to_socket_addrs()
             .map_err(|error| SignError::Connect(error.to_string()))?;
@@ -102,9 +102,9 @@ impl Write for TimedStream {
 
 /// An answer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
 }
 
 /// How the end of a body is known.
@@ -116,7 +116,7 @@ enum Framing {
 }
 
 /// Reads one answer of at most `limit` bytes, as they stand on the wire.
-pub(super) fn read_response(
+pub(crate) fn read_response(
     stream: &mut impl Read,
     limit: usize,
     deadline: Deadline,

@@ -90,12 +90,21 @@ impl SignerUrl {
         self.is_https
     }
 
-    pub(super) fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         &self.host
     }
 
-    pub(super) const fn port(&self) -> u16 {
+    pub(crate) const fn port(&self) -> u16 {
         self.port
+    }
+
+    /// A whole HTTP request for what is there.
+    pub(crate) fn get(&self) -> Vec<u8> {
+        format!(
+            "GET {} HTTP/1.1\r\nHost: {}\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+            self.target, self.authority
+        )
+        .into_bytes()
     }
 
     /// A whole HTTP request that posts this JSON.

@@ -53,6 +53,19 @@ pub enum InputError {
     },
 }
 
+impl InputError {
+    /// The input it is about; of a word that is no pair, the word.
+    #[must_use]
+    pub fn input(&self) -> &str {
+        match self {
+            Self::NotAPair(name) | Self::Undeclared(name) | Self::Missing(name) => name,
+            Self::WrongType { name, .. }
+            | Self::TooLong { name, .. }
+            | Self::Invalid { name, .. } => name,
+        }
+    }
+}
+
 /// Splits `key=value`; keys are lower-cased.
 pub fn split_pair(word: &str) -> Result<(String, &str), InputError> {
     match word.split_once('=') {

@@ -111,6 +111,12 @@ pub const KEYS: &[KeyInfo] = &[
         "how long calls under way are waited for when the node ends",
     ),
     key(
+        "plugin.choria.server.provision",
+        "boolean",
+        "what is compiled in, or the provisioning token says",
+        "whether the node waits for a provisioner when it starts; on counts only where that is the default",
+    ),
+    key(
         "plugin.choria.middleware_hosts",
         "list of `host:port`",
         "looked up at the start, else `puppet:4222`",

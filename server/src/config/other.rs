@@ -27,7 +27,7 @@ const OF_OTHERS: [&str; 16] = [
 ];
 
 /// What a real server has and ours has not.
-const NOT_SUPPORTED: [(&str, &str); 7] = [
+const NOT_SUPPORTED: [(&str, &str); 6] = [
     ("plugin.choria.machine.", "autonomous agents are not run"),
     (
         "plugin.choria.prometheus_textfile_directory",
@@ -42,10 +42,6 @@ const NOT_SUPPORTED: [(&str, &str); 7] = [
     (
         "plugin.choria.services.registry.",
         "there is no registry of descriptions",
-    ),
-    (
-        "plugin.choria.server.provision",
-        "there is no provisioning mode",
     ),
 ];
 

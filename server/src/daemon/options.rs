@@ -78,6 +78,7 @@ pub(super) fn broker_config(config: &NodeConfig) -> ClientConfig {
         client.connect.user = Some(user.as_str().into());
         client.connect.pass = Some(pass.as_str().into());
     }
+    client.connect.token = config.auth_token.as_deref().map(Into::into);
     client
 }
 

@@ -14,6 +14,7 @@ use super::agents::Agents;
 use super::announce::{announcements, expiries, figures, publisher};
 use super::error::RunError;
 use super::hosted::Hosted;
+use super::leave::Leave;
 use super::observer::{Observer, Phase};
 use super::options::{broker_config, node_options, read};
 use super::reload::{Reload, Reloading};
@@ -41,6 +42,7 @@ pub(super) struct Running {
     agents: Agents,
     reporter: Reporter,
     publisher: Option<Publisher>,
+    leave: Option<Leave>,
     reloading: Reloading,
     observer: Observer,
     /// Serves until it is dropped.
@@ -86,6 +88,7 @@ impl Running {
             agents,
             reporter,
             publisher,
+            leave: program.calls.take().map(Leave::new),
             reloading: Reloading { config, reload },
             observer,
             pages,
@@ -113,6 +116,7 @@ impl Running {
             }
             let now = self.clock.now();
             let wait = self.reporter.wait(now, WAIT_MAX);
+            let wait = (self.leave.as_ref()).map_or(wait, |leave| leave.wait(now, wait));
             self.driver.turn(self.observer.wait(now, wait))?;
             self.observer.turned(self.clock.now());
             self.exchange_jobs();
@@ -122,6 +126,9 @@ impl Running {
             self.driver.with(self.index, |hosted, at, _| {
                 let node = hosted.endpoint.node_mut();
                 self.reporter.tend(node, at);
+                if let Some(leave) = &mut self.leave {
+                    leave.tend(node, at, stop);
+                }
                 if let Some(publisher) = &mut self.publisher {
                     publisher.publish(node, at.unix, random_bytes);
                 }

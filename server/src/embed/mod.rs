@@ -19,6 +19,7 @@ use std::thread::{self, JoinHandle};
 
 use crate::agent::Agent;
 use crate::daemon::{Daemon, RunError, Stop};
+use crate::provision::HostCalls;
 use crate::setup::{AgentSet, NodeOptions};
 
 pub use self::facts::{FactsSource, SharedFacts};
@@ -42,6 +43,8 @@ pub(crate) struct Program {
     /// In place of files.
     pub(crate) facts: Option<Arc<dyn FactsSource>>,
     pub(crate) outbox: Option<Outbox>,
+    /// What the agent `choria_provision` asks of the process.
+    pub(crate) calls: Option<HostCalls>,
     /// Told once the node runs.
     pub(crate) started: Option<SyncSender<Started>>,
 }
