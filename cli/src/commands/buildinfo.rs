@@ -1,10 +1,13 @@
 //! `muster buildinfo`: how this program was built, and what it does unless told otherwise.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use clap::Args;
 use muster_broker::running::NATS_VERSION;
+use muster_server::provision::TargetResolver as _;
 
+use super::server::Provisioning;
 use crate::exit::{Exit, Failure};
 use crate::{render, site};
 
@@ -17,6 +20,9 @@ pub(crate) struct BuildinfoArgs {
     #[arg(short = 'D', long)]
     dependencies: bool,
 }
+
+/// Where a node's configuration is, beside which its provisioning token is.
+const SERVER_CONFIG: &str = "/etc/choria/server.conf";
 
 /// What a block says: labels and values.
 type Block<'a> = (&'a str, Vec<(&'a str, String)>);
@@ -64,18 +70,7 @@ fn build() -> Vec<Block<'static>> {
                 ),
             ],
         ),
-        (
-            "Server Settings",
-            vec![
-                ("Provisioning Brokers", set("not set")),
-                ("Provisioning Default", set("false")),
-                ("Default Provisioning Agent", set("false")),
-                ("Provisioning TLS", set("true")),
-                ("Provisioning Registration Data", set("not set")),
-                ("Provisioning Facts", set("not set")),
-                ("Provisioning Token", set("not set")),
-            ],
-        ),
+        ("Server Settings", server_settings()),
         (
             "Security Defaults",
             vec![
@@ -84,6 +79,58 @@ fn build() -> Vec<Block<'static>> {
             ],
         ),
     ]
+}
+
+/// What a node here does without a configuration: what is compiled in, and what the token in the usual place says. Only
+/// what is set is shown, but for what is always there.
+fn server_settings() -> Vec<(&'static str, String)> {
+    let found = Provisioning::look(Path::new(SERVER_CONFIG));
+    let resolver = found.resolver();
+    let (build, jwt) = (&found.build, found.jwt_file.display());
+    let or_not = |text: &str| {
+        let text = if text.is_empty() { "not set" } else { text };
+        text.to_owned()
+    };
+    let hidden = |text: &str| or_not(if text.is_empty() { "" } else { "*****" });
+    let mut rows = vec![
+        ("Provisioning Target Resolver", resolver.name().to_owned()),
+        (
+            "Supports Provisioning",
+            build.supports_provisioning().to_string(),
+        ),
+        ("Provisioning JWT file", jwt.to_string()),
+        ("Provisioning Brokers", or_not(&build.brokers.join(","))),
+        ("Provisioning SRV Domain", or_not(&build.srv_domain)),
+        ("Provisioning Default", build.default.to_string()),
+        ("Default Provisioning Agent", build.agent.to_string()),
+        ("Provisioning TLS", build.secure.to_string()),
+        (
+            "Provisioning Registration Data",
+            or_not(&build.registration_data),
+        ),
+        ("Provisioning Facts", or_not(&build.facts)),
+        ("Provisioning Token", hidden(&build.token)),
+    ];
+    for (label, value) in [
+        ("Provisioning Status File", build.status_file.clone()),
+        ("Provisioning Broker Username", build.username.clone()),
+    ] {
+        if !value.is_empty() {
+            rows.push((label, value));
+        }
+    }
+    if !build.password.is_empty() {
+        rows.push(("Provisioning Broker Password", hidden(&build.password)));
+    }
+    for (label, is_on) in [
+        ("Provisioning Using Protocol v2", build.protocol_v2),
+        ("Provisioning Version Upgrades", build.allow_update),
+    ] {
+        if is_on {
+            rows.push((label, "true".to_owned()));
+        }
+    }
+    rows
 }
 
 /// What runs the agents of a node.

@@ -11,6 +11,7 @@ mod demo;
 mod facts;
 mod find;
 mod inventory;
+mod jwt;
 mod man;
 mod ping;
 mod piped;
@@ -51,6 +52,9 @@ pub(crate) enum Command {
     Server(server::ServerArgs),
     /// Make a certificate authority, and certificates for brokers, nodes and clients.
     Ca(ca::CaArgs),
+    /// Make, show and check tokens, and the keys they are signed with.
+    #[command(subcommand)]
+    Jwt(jwt::JwtCommand),
     /// Run a whole fleet in this process, and ask it something.
     Demo(demo::DemoArgs),
     /// Show how this program was built, and what it does unless told otherwise.
@@ -76,6 +80,7 @@ impl Command {
             Self::Facts(args) => json(args.is_json()),
             Self::Inventory(args) => json(args.is_json()),
             Self::Plugin(command) => json(command.is_json()),
+            Self::Jwt(command) => json(command.is_json()),
             Self::Tool(command) => command.form(),
             Self::Backplane(_)
             | Self::Broker(_)
@@ -105,6 +110,7 @@ pub(crate) fn run(cli: Cli, started: Clock) -> Result<Exit, Failure> {
         Command::Broker(args) => broker::run(&args),
         Command::Server(args) => server::run(&args),
         Command::Ca(args) => ca::run(&args),
+        Command::Jwt(command) => jwt::run(&command),
         Command::Demo(args) => demo::run(&args),
         Command::Buildinfo(args) => buildinfo::run(&args),
         Command::Tool(command) => tool::run(&command),

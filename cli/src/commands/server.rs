@@ -15,6 +15,7 @@ use muster_server::daemon::{Stop, facts_domain, host_identity};
 use muster_server::{NodeConfig, NodeFlags};
 use muster_settings::Settings;
 
+pub(crate) use self::start::Provisioning;
 use self::start::Start;
 use super::daemon::{RunWord, block_signals};
 use crate::exit::{Exit, Failure};

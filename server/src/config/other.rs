@@ -101,7 +101,7 @@ mod tests {
     fn only_misspellings_are_left() {
         let text = "color = false\nplugin.choria.puppetdb_host = x\nplugin.choria.machine.store = /m\n\
                     plugin.puppet.command = p\nplugin.choria.stat_port = 1\nidentty = y\n\
-                    plugin.choria.network.client_port = 4222\nplugin.choria.server.provision = 0\n";
+                    plugin.choria.network.client_port = 4222\n";
         let settings = Settings::parse(text, "server.conf");
         let reader = settings.reader();
         let warnings = pass_over(&reader);
@@ -109,7 +109,6 @@ mod tests {
             warnings,
             [
                 "server.conf:3: plugin.choria.machine.store has no effect: autonomous agents are not run",
-                "server.conf:8: plugin.choria.server.provision has no effect: there is no provisioning mode",
             ]
         );
         let unused: Vec<_> = settings.unused().map(|entry| entry.key()).collect();

@@ -3,6 +3,7 @@
 mod config;
 mod event;
 mod listener;
+mod provisioner;
 mod status;
 
 use clap::Subcommand;
@@ -15,6 +16,8 @@ pub(crate) enum ToolCommand {
     Config(config::ConfigArgs),
     /// Follow what nodes say of their life: startup, shutdown, alive and others.
     Event(event::EventArgs),
+    /// Show the provisioning brokers a node of this host would go to, and how they are found.
+    Provisioner(provisioner::ProvisionerArgs),
     /// Check a node by its status file; the output and exit code are what monitoring systems want.
     Status(status::StatusArgs),
 }
@@ -25,7 +28,7 @@ impl ToolCommand {
         match self {
             Self::Config(args) if args.is_json() => Form::Json,
             Self::Event(args) if args.is_json() => Form::JsonLines,
-            Self::Config(_) | Self::Event(_) | Self::Status(_) => Form::Text,
+            Self::Config(_) | Self::Event(_) | Self::Provisioner(_) | Self::Status(_) => Form::Text,
         }
     }
 }
@@ -34,6 +37,7 @@ pub(crate) fn run(command: &ToolCommand) -> Result<Exit, Failure> {
     match command {
         ToolCommand::Config(args) => config::run(args),
         ToolCommand::Event(args) => event::run(args),
+        ToolCommand::Provisioner(args) => provisioner::run(args),
         ToolCommand::Status(args) => status::run(args),
     }
 }
