@@ -205,7 +205,7 @@ impl MsgHead {
     }
 }
 
-fn put_argument(out: &mut Vec<u8>, argument: &[u8]) {
+pub(crate) fn put_argument(out: &mut Vec<u8>, argument: &[u8]) {
     debug_assert!(
         is_argument(argument),
         "an argument is not empty and holds no blank"
@@ -214,7 +214,7 @@ fn put_argument(out: &mut Vec<u8>, argument: &[u8]) {
 }
 
 /// A blank, and the argument with another blank if there is one.
-fn put_optional(out: &mut Vec<u8>, argument: Option<&[u8]>) {
+pub(crate) fn put_optional(out: &mut Vec<u8>, argument: Option<&[u8]>) {
     out.push(b' ');
     if let Some(argument) = argument {
         put_argument(out, argument);
@@ -222,11 +222,11 @@ fn put_optional(out: &mut Vec<u8>, argument: Option<&[u8]>) {
     }
 }
 
-fn put_size(out: &mut Vec<u8>, size: usize) {
+pub(crate) fn put_size(out: &mut Vec<u8>, size: usize) {
     out.extend_from_slice(itoa::Buffer::new().format(size).as_bytes());
 }
 
-fn put_number(out: &mut Vec<u8>, number: u64) {
+pub(crate) fn put_number(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 

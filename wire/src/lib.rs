@@ -4,7 +4,7 @@
 //! It opens nothing, keeps no state between calls and takes no decision about a connection:
 //! what an operation *means* is the broker's or the client's affair.
 //!
-//! Both parsers are functions over one contiguous buffer.
+//! The parsers are functions over one contiguous buffer.
 //! Either a whole operation lies at its start, or more bytes are needed, or the peer broke the
 //! protocol; the caller keeps what is incomplete and calls again with more.
 //! Wherever the input was cut, the operations that come out are the same.
@@ -13,8 +13,8 @@
 //! Modules in reading order: [`limits`] and [`error`], [`client_op`] (what a client sends),
 //! [`server_op`] (what a server sends to a client), [`encode`] (all the writers), [`subject`],
 //! [`info`], [`connect`].
-//! The operations between brokers (`RS+`, `RMSG` and their kin) will be a third parser of the same
-//! shape, `route_op`, over the same scanner.
+//! The operations between brokers (`RS+`, `RMSG` and their kin) are a third parser of the same
+//! shape, [`route_op`], over the same scanner, with its writers beside it.
 
 #![forbid(unsafe_code)]
 
@@ -24,6 +24,7 @@ pub mod encode;
 pub mod error;
 pub mod info;
 pub mod limits;
+pub mod route_op;
 pub mod server_op;
 pub mod subject;
 

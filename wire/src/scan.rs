@@ -124,6 +124,37 @@ pub(crate) fn split<const N: usize>(
     Ok((arguments, count))
 }
 
+/// The first field of what is left of a line, and what stands behind it; `None` if only blanks are left.
+pub(crate) fn field(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let start = rest.iter().position(|b| !is_blank(*b))?;
+    let rest = &rest[start..];
+    let end = rest.iter().position(|b| is_blank(*b));
+    Some(rest.split_at(end.unwrap_or(rest.len())))
+}
+
+/// What stands before the last field of what is left of a line, and that field.
+pub(crate) fn last_field(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = rest.iter().rposition(|b| !is_blank(*b))? + 1;
+    let rest = &rest[..end];
+    let start = rest.iter().rposition(|b| is_blank(*b));
+    Some(rest.split_at(start.map_or(0, |blank| blank + 1)))
+}
+
+/// Without blanks at both ends. Unlike `trim_ascii` it leaves a form feed, which may belong to a name.
+pub(crate) fn trimmed(mut rest: &[u8]) -> &[u8] {
+    while let [first, behind @ ..] = rest
+        && is_blank(*first)
+    {
+        rest = behind;
+    }
+    while let [before @ .., last] = rest
+        && is_blank(*last)
+    {
+        rest = before;
+    }
+    rest
+}
+
 /// One to nine ASCII digits.
 pub(crate) fn size(digits: &[u8]) -> Result<usize, ArgumentError> {
     if digits.is_empty() || digits.len() > 9 {

@@ -13,6 +13,8 @@
 
 #[path = "../../fuzz/checks/wire_client_op.rs"]
 mod client;
+#[path = "../../fuzz/checks/wire_route_op.rs"]
+mod route;
 #[path = "../../fuzz/checks/wire_server_op.rs"]
 mod server;
 #[path = "../../fuzz/checks/stream.rs"]
@@ -20,6 +22,7 @@ mod stream;
 
 use muster_wire::error::ParseError;
 use muster_wire::limits::Limits;
+use muster_wire::route_op::RouteLimits;
 use stream::{End, Outcome};
 
 #[test]
@@ -31,6 +34,18 @@ fn client_op() {
 fn server_op() {
     replay(include_str!("scripts/server_op.txt"), |data, limits| {
         server::run(data, limits.control_line_max, limits.payload_max)
+    });
+}
+
+#[test]
+fn route_op() {
+    replay(include_str!("scripts/route_op.txt"), |data, limits| {
+        let limits = RouteLimits {
+            control_line_max: limits.control_line_max,
+            payload_max: limits.payload_max,
+            ..RouteLimits::default()
+        };
+        route::run(data, &limits)
     });
 }
 
