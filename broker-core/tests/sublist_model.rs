@@ -5,22 +5,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use muster_broker_core::sublist::{Interest, MatchCache, Matches, Member, Sublist};
+use muster_broker_core::sublist::{Interest, MatchCache, Matches, Member, Remote, Sublist};
 use proptest::prelude::*;
 
 type Subject = Vec<u8>;
 type Queue = Option<Vec<u8>>;
 
-/// What a match must yield: plain members (a connection may be there more than once), and the members
-/// of each group by name.
+/// A peer's connection.
+type Conn = (u32, u32);
+
+/// What a match must yield: plain members (a connection may be there more than once), the peers that have
+/// some, and of each group by name the members and the weights of peers.
 #[derive(Debug, PartialEq, Default)]
 struct Expected {
     plain: Vec<Member>,
-    groups: BTreeMap<Vec<u8>, Vec<Member>>,
+    peers: BTreeSet<Conn>,
+    groups: BTreeMap<Vec<u8>, (Vec<Member>, BTreeMap<Conn, u32>)>,
 }
 
 #[derive(Default)]
-struct Naive(Vec<(Subject, Queue, Member)>);
+struct Naive(
+    Vec<(Subject, Queue, Member)>,
+    BTreeMap<(Subject, Queue, Conn), u32>,
+);
 
 impl Naive {
     fn insert(&mut self, subject: &[u8], queue: &Queue, member: Member) {
@@ -37,6 +44,21 @@ impl Naive {
         self.0.len() < before
     }
 
+    fn set(&mut self, subject: &[u8], queue: &Queue, remote: Remote) {
+        let key = (subject.to_vec(), queue.clone(), conn(remote));
+        self.1.insert(key, remote.weight);
+    }
+
+    fn unset(&mut self, subject: &[u8], queue: &Queue, remote: Remote) -> bool {
+        let key = (subject.to_vec(), queue.clone(), conn(remote));
+        self.1.remove(&key).is_some()
+    }
+
+    fn local_len(&self, subject: &[u8], queue: &Queue) -> usize {
+        let same = |(s, q, _): &&(Subject, Queue, Member)| (&s[..], q) == (subject, queue);
+        self.0.iter().filter(same).count()
+    }
+
     fn matches(&self, subject: &[u8]) -> Expected {
         let mut expected = Expected::default();
         for (filter, queue, member) in &self.0 {
@@ -49,13 +71,37 @@ impl Naive {
                     .groups
                     .entry(name.clone())
                     .or_default()
+                    .0
                     .push(*member),
             }
         }
+        for ((filter, queue, peer), weight) in &self.1 {
+            if !naive_match(filter, subject) {
+                continue;
+            }
+            match queue {
+                None => drop(expected.peers.insert(*peer)),
+                Some(name) => {
+                    let group = expected.groups.entry(name.clone()).or_default();
+                    *group.1.entry(*peer).or_default() += weight;
+                }
+            }
+        }
         expected.plain.sort_unstable();
-        expected.groups.values_mut().for_each(|m| m.sort_unstable());
+        let groups = expected.groups.values_mut();
+        groups.for_each(|(members, _)| members.sort_unstable());
         expected
     }
+}
+
+fn conn(remote: Remote) -> Conn {
+    (remote.slot, remote.generation)
+}
+
+/// Each peer is there once, in order.
+fn read_remotes(remotes: &[Remote]) -> BTreeMap<Conn, u32> {
+    assert!(remotes.is_sorted_by(|a, b| conn(*a) < conn(*b)));
+    remotes.iter().map(|r| (conn(*r), r.weight)).collect()
 }
 
 fn naive_match(filter: &[u8], subject: &[u8]) -> bool {
@@ -91,13 +137,24 @@ fn read(matches: &Matches) -> Expected {
     let mut groups = BTreeMap::new();
     for group in matches.groups() {
         let mut members: Vec<_> = (0..group.len()).map(|i| group.member(i)).collect();
-        assert!(!members.is_empty());
+        assert_eq!(members.is_empty(), group.is_empty());
         members.sort_unstable();
-        assert!(groups.insert(group.name().to_vec(), members).is_none());
+        let remotes = read_remotes(group.remotes());
+        assert!(!(members.is_empty() && remotes.is_empty()));
+        let before = groups.insert(group.name().to_vec(), (members, remotes));
+        assert!(before.is_none());
     }
+    let peers: BTreeSet<Conn> = read_remotes(matches.remotes()).into_keys().collect();
     assert!(matches.groups().is_sorted_by(|a, b| a.name() < b.name()));
-    assert_eq!(matches.is_empty(), plain.is_empty() && groups.is_empty());
-    let expected = Expected { plain, groups };
+    let nobody = plain.is_empty() && groups.is_empty() && peers.is_empty();
+    assert_eq!(matches.is_empty(), nobody);
+    let remote = !peers.is_empty() || groups.values().any(|(_, remotes)| !remotes.is_empty());
+    assert_eq!(matches.has_remotes(), remote);
+    let expected = Expected {
+        plain,
+        peers,
+        groups,
+    };
     for slot in 0..4 {
         for generation in 0..2 {
             let here = |m: &&Member| (m.slot, m.generation) == (slot, generation);
@@ -116,6 +173,8 @@ enum Op {
     /// Whatever stands at this place, modulo the number of subscriptions.
     Remove(usize),
     RemoveAll,
+    SetRemote(Subject, Queue, Remote),
+    RemoveRemote(usize),
     Publish(Subject),
 }
 
@@ -147,6 +206,14 @@ fn member() -> impl Strategy<Value = Member> {
     })
 }
 
+fn remote() -> impl Strategy<Value = Remote> {
+    (8..11_u32, 0..2_u32, 0..4_u32).prop_map(|(slot, generation, weight)| Remote {
+        slot,
+        generation,
+        weight,
+    })
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let queue = prop_oneof![
         3 => Just(None),
@@ -154,9 +221,11 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Some(b"p".to_vec())),
     ];
     prop_oneof![
-        6 => (filter(), queue, member()).prop_map(|(s, q, m)| Op::Insert(s, q, m)),
+        6 => (filter(), queue.clone(), member()).prop_map(|(s, q, m)| Op::Insert(s, q, m)),
         4 => any::<usize>().prop_map(Op::Remove),
         1 => Just(Op::RemoveAll),
+        3 => (filter(), queue, remote()).prop_map(|(s, q, r)| Op::SetRemote(s, q, r)),
+        2 => any::<usize>().prop_map(Op::RemoveRemote),
         8 => published().prop_map(Op::Publish),
     ]
 }
@@ -183,6 +252,22 @@ fn check_walk(sublist: &Sublist, naive: &Naive) {
     );
 }
 
+/// The parts together are every interest that has members here, each once.
+fn check_parts(sublist: &Sublist, naive: &Naive) {
+    let mut found = Vec::new();
+    let parts = (0..)
+        .take_while(|part| sublist.local_interests(*part, &mut found))
+        .count();
+    assert!(parts > 64);
+    let mut found: Vec<_> = found.iter().map(key).collect();
+    found.sort_unstable();
+    let keys = naive.0.iter().map(|(s, q, _)| (s.clone(), q.clone()));
+    let expected: BTreeSet<_> = keys.collect();
+    assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+    let remotes = sublist.stats().remotes;
+    assert_eq!(remotes, u64::try_from(naive.1.len()).expect("a few"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -193,12 +278,18 @@ proptest! {
         let mut roomy = MatchCache::new(256, seed);
         let mut narrow = MatchCache::new(2, seed);
         let mut held: Vec<(Interest, Member)> = Vec::new();
+        let mut peers: Vec<(Interest, Remote)> = Vec::new();
         for op in ops {
             match op {
                 Op::Insert(subject, queue, member) => {
-                    let interest = sublist.insert(&subject, queue.as_deref(), member);
+                    let before = naive.local_len(&subject, &queue);
+                    let (interest, count) =
+                        sublist.insert_counted(&subject, queue.as_deref(), member);
                     assert_eq!(key(&interest), (subject.clone(), queue.clone()));
                     naive.insert(&subject, &queue, member);
+                    let after = naive.local_len(&subject, &queue);
+                    assert_eq!(count, (after > before).then_some(after));
+                    assert_eq!(sublist.local_len(&interest), after);
                     held.push((interest, member));
                 }
                 // Handles of members that are gone, or inserted twice, are in the lot too.
@@ -206,10 +297,32 @@ proptest! {
                     let (interest, member) = held.swap_remove(i % held.len());
                     let (subject, queue) = key(&interest);
                     let expected = naive.remove(&subject, &queue, member);
-                    assert_eq!(sublist.remove(&interest, member), expected);
+                    let left = naive.local_len(&subject, &queue);
+                    assert_eq!(
+                        sublist.remove_counted(&interest, member),
+                        expected.then_some(left)
+                    );
+                    assert_eq!(sublist.local_len(&interest), left);
                 }
                 Op::Remove(_) => {}
+                Op::SetRemote(subject, queue, remote) => {
+                    let interest = sublist.set_remote(&subject, queue.as_deref(), remote);
+                    assert_eq!(key(&interest), (subject.clone(), queue.clone()));
+                    naive.set(&subject, &queue, remote);
+                    peers.push((interest, remote));
+                }
+                Op::RemoveRemote(i) if !peers.is_empty() => {
+                    let (interest, remote) = peers.swap_remove(i % peers.len());
+                    let (subject, queue) = key(&interest);
+                    let expected = naive.unset(&subject, &queue, remote);
+                    assert_eq!(sublist.remove_remote(&interest, remote), expected);
+                }
+                Op::RemoveRemote(_) => {}
                 Op::RemoveAll => {
+                    for (interest, remote) in peers.drain(..) {
+                        sublist.remove_remote(&interest, remote);
+                    }
+                    naive.1.clear();
                     for (interest, member) in held.drain(..) {
                         sublist.remove(&interest, member);
                     }
@@ -233,6 +346,7 @@ proptest! {
             narrow.assert_invariants();
         }
         check_walk(&sublist, &naive);
+        check_parts(&sublist, &naive);
     }
 
     /// One subject with enough members for chunks to split and merge.

@@ -141,11 +141,11 @@ impl MatchCache {
     }
 
     /// The largest number of receivers among the results held, and the sum of all: a queue group
-    /// is one receiver.
+    /// is one receiver, and so is a peer.
     pub fn fanout(&self) -> (usize, usize) {
         let fanouts = self.entries.iter().map(|cached| {
             let matches = &cached.matches;
-            matches.plain_len() + matches.groups().len()
+            matches.plain_len() + matches.groups().len() + matches.remotes().len()
         });
         fanouts.fold((0, 0), |(max, sum), fanout| (max.max(fanout), sum + fanout))
     }

@@ -4,12 +4,13 @@ use super::Member;
 use super::interest::Interest;
 use super::leaf::{Leaf, Slot};
 use super::members::{Members, find_slot, join};
+use super::remotes::{self, Remote};
 
 use smallvec::SmallVec;
 
 /// The result of a match, as it was at one moment; later changes of the sublist do not reach it.
 ///
-/// A subject that only one interest matches costs an allocation of 80 bytes, however many members
+/// A subject that only one interest matches costs an allocation of 96 bytes, however many members
 /// that interest has: the members are shared with the sublist.
 #[derive(Default, Debug)]
 pub struct Matches {
@@ -18,6 +19,8 @@ pub struct Matches {
     /// chunks. Else empty.
     runs: Box<[usize]>,
     groups: Box<[QueueGroup]>,
+    /// Ascending, each connection once.
+    remotes: Box<[Remote]>,
     weight: usize,
 }
 
@@ -27,13 +30,24 @@ pub struct Matches {
 #[derive(Debug)]
 pub struct QueueGroup {
     interest: Interest,
-    members: Members,
+    members: Option<Members>,
+    remotes: Box<[Remote]>,
 }
 
 impl Matches {
     /// Whether nobody is interested.
     pub fn is_empty(&self) -> bool {
-        self.plain.is_none() && self.groups.is_empty()
+        self.plain.is_none() && self.groups.is_empty() && self.remotes.is_empty()
+    }
+
+    /// The peers that have plain members, each once; the weights say nothing.
+    pub fn remotes(&self) -> &[Remote] {
+        &self.remotes
+    }
+
+    /// Whether some peer of the cluster is interested.
+    pub fn has_remotes(&self) -> bool {
+        !self.remotes.is_empty() || self.groups.iter().any(|group| !group.remotes.is_empty())
     }
 
     /// The number of plain members, each of which gets the message.
@@ -91,10 +105,19 @@ impl QueueGroup {
         self.interest.queue_name()
     }
 
-    /// The number of members, never 0. A connection that joined by two subjects counts twice.
-    #[expect(clippy::len_without_is_empty, reason = "a group is never empty")]
+    /// The number of members here. A connection that joined by two subjects counts twice.
     pub fn len(&self) -> usize {
-        self.members.len()
+        self.members.as_ref().map_or(0, Members::len)
+    }
+
+    /// Whether it has no members here, but at peers.
+    pub fn is_empty(&self) -> bool {
+        self.members.is_none()
+    }
+
+    /// The peers that have members, each once, with how many.
+    pub fn remotes(&self) -> &[Remote] {
+        &self.remotes
     }
 
     /// One member.
@@ -103,7 +126,8 @@ impl QueueGroup {
     ///
     /// If `i` is not below [`len`](Self::len).
     pub fn member(&self, i: usize) -> Member {
-        self.members.get(i)
+        let members = self.members.as_ref().expect("i is below the length");
+        members.get(i)
     }
 }
 
@@ -112,17 +136,23 @@ impl QueueGroup {
 pub(super) struct Gathered<'a> {
     plain: SmallVec<[&'a Members; 8]>,
     queues: SmallVec<[&'a Slot; 8]>,
+    remotes: SmallVec<[&'a [Remote]; 4]>,
 }
 
 impl<'a> Gathered<'a> {
     pub(super) fn add(&mut self, leaf: &'a Leaf) {
-        self.plain.extend(leaf.plain().map(|slot| &slot.members));
+        if let Some(slot) = leaf.plain() {
+            self.plain.extend(&slot.members);
+            if !slot.remotes().is_empty() {
+                self.remotes.push(slot.remotes());
+            }
+        }
         self.queues.extend(leaf.queues());
     }
 
     /// Nothing, if nobody is interested.
     pub(super) fn into_matches(mut self) -> Option<Matches> {
-        if self.plain.is_empty() && self.queues.is_empty() {
+        if self.plain.is_empty() && self.queues.is_empty() && self.remotes.is_empty() {
             return None;
         }
         // By subject within a name: which group a member falls in must not hang on the walk's order.
@@ -133,19 +163,28 @@ impl<'a> Gathered<'a> {
         let same_name = |a: &&Slot, b: &&Slot| a.interest.queue_name() == b.interest.queue_name();
         let mut weight = OWN_WEIGHT;
         let groups = self.queues.chunk_by(same_name).filter_map(|slots| {
-            let sets: SmallVec<[&Members; 8]> = slots.iter().map(|slot| &slot.members).collect();
-            let joined = join(&sets)?;
-            weight += GROUP_WEIGHT + joined.weight;
+            let sets: SmallVec<[&Members; 8]> = slots
+                .iter()
+                .filter_map(|slot| slot.members.as_ref())
+                .collect();
+            let joined = join(&sets);
+            let remotes = remotes::join(slots.iter().map(|slot| slot.remotes()));
+            weight += GROUP_WEIGHT + joined.as_ref().map_or(0, |joined| joined.weight);
+            weight += remotes.len();
             Some(QueueGroup {
                 interest: slots.first()?.interest.clone(),
-                members: joined.members,
+                members: joined.map(|joined| joined.members),
+                remotes,
             })
         });
         let groups = groups.collect();
+        let remotes = remotes::join(self.remotes.iter().copied());
+        weight += remotes.len();
         let mut matches = Matches {
             plain: None,
             runs: Box::default(),
             groups,
+            remotes,
             weight,
         };
         if let Some(plain) = join(&self.plain) {
@@ -158,6 +197,6 @@ impl<'a> Gathered<'a> {
 }
 
 /// The weight of a [`Matches`] without what it holds, its allocation included.
-const OWN_WEIGHT: usize = 6;
+const OWN_WEIGHT: usize = 7;
 /// That of a [`QueueGroup`].
-const GROUP_WEIGHT: usize = 2;
+const GROUP_WEIGHT: usize = 3;

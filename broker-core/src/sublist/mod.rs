@@ -6,10 +6,13 @@
 //! ```text
 //! a.b.c   literal  → { plain: [m1, m2], queues: { "q": [m3] } }
 //! a.*.c   trie     → { plain: [m4] }
-//! a.>     trie     → { queues: { "q": [m5] } }
+//! a.>     trie     → { queues: { "q": [m5, peer r1 of weight 2] } }
 //!
-//! matches(a.b.c)   = plain m1 m2 m4, group "q" of m3 m5
+//! matches(a.b.c)   = plain m1 m2 m4, group "q" of m3 m5 and twice r1
 //! ```
+//!
+//! Peers of a cluster are kept apart from the members here: a peer has one entry an interest, with a
+//! weight, and a match shows each once.
 //!
 //! It is exact: a member that was inserted before a match began is in the result, one that was removed
 //! before is not, and what it gives back is the state of one moment. It knows nothing of connections,
@@ -28,12 +31,14 @@
 
 mod cache;
 mod directory;
+mod edit;
 mod generations;
 mod interest;
 mod leaf;
 mod literals;
 mod matches;
 mod members;
+mod remotes;
 mod subject;
 mod sync;
 mod tally;
@@ -49,12 +54,13 @@ use std::sync::atomic::Ordering::Relaxed;
 pub use cache::{CacheStats, MatchCache};
 pub use interest::Interest;
 pub use matches::{Matches, QueueGroup};
+pub use remotes::Remote;
 
 use generations::{Generations, Positions};
-use leaf::{NewKey, Slot};
+use leaf::Slot;
 use literals::Literals;
 use matches::Gathered;
-use subject::{SubjectHasher, has_empty_token, has_wildcard};
+use subject::{SubjectHasher, has_empty_token};
 use sync::RwLock;
 use tally::Tally;
 use trie::Trie;
@@ -96,8 +102,10 @@ struct Stripe {
 /// Counts over the life of a [`Sublist`].
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct SublistStats {
-    /// Members that are in it.
+    /// Members that are in it, without those of peers.
     pub subscriptions: u64,
+    /// Entries of peers that are in it.
+    pub remotes: u64,
     /// Different pairs of subject and queue that are in it.
     pub interests: u64,
     /// Of those, the ones with a wildcard.
@@ -128,60 +136,6 @@ impl Sublist {
             generations: Generations::new(),
             empty: Arc::default(),
             hasher,
-        }
-    }
-
-    /// Adds a member; one that is there already stays as it is.
-    ///
-    /// The subject must have passed `wire::subject::is_valid_subscription`. An empty queue name is
-    /// the same as none. The handle keeps the text shared and is what [`remove`](Self::remove) wants.
-    pub fn insert(&self, subject: &[u8], queue: Option<&[u8]>, member: Member) -> Interest {
-        debug_assert!(!has_empty_token(subject), "the subject was not checked");
-        let key = NewKey {
-            subject,
-            queue: queue.unwrap_or_default(),
-            hash: self.hasher.hash(subject),
-        };
-        if has_wildcard(subject) {
-            let mut trie = self.trie.write();
-            let inserted = trie.insert(key, member);
-            if inserted.new_member {
-                self.generations.raise_wildcard(subject, &self.hasher);
-            }
-            inserted.interest
-        } else {
-            let mut literals = self.stripe(key.hash).literals.write();
-            let inserted = literals.insert(key, member);
-            if inserted.new_member {
-                self.generations.raise_literal(key.hash);
-            }
-            inserted.interest
-        }
-    }
-
-    /// The handle of a subject and queue, whether anyone has it or not; for who did not keep that of [`insert`](Self::insert).
-    pub fn interest(&self, subject: &[u8], queue: Option<&[u8]>) -> Interest {
-        let hash = self.hasher.hash(subject);
-        Interest::new(subject, queue.unwrap_or_default(), hash)
-    }
-
-    /// Takes a member out. Returns false if it is not there.
-    pub fn remove(&self, interest: &Interest, member: Member) -> bool {
-        let subject = interest.subject();
-        if has_wildcard(subject) {
-            let mut trie = self.trie.write();
-            let removed = trie.remove(interest, member);
-            if removed {
-                self.generations.raise_wildcard(subject, &self.hasher);
-            }
-            removed
-        } else {
-            let mut literals = self.stripe(interest.hash()).literals.write();
-            let removed = literals.remove(interest, member);
-            if removed {
-                self.generations.raise_literal(interest.hash());
-            }
-            removed
         }
     }
 
@@ -238,10 +192,14 @@ impl Sublist {
             subjects.then_with(|| a.interest.queue_name().cmp(b.interest.queue_name()))
         });
         let (mut skip, mut left) = (from, limit);
-        for Slot { interest, members } in &slots {
+        for Slot {
+            interest, members, ..
+        } in &slots
+        {
             if left == 0 {
                 break;
             }
+            let Some(members) = members else { continue };
             let shown = members.len().saturating_sub(skip).min(left);
             for i in skip..skip + shown {
                 visitor(interest.subject(), interest.queue(), members.get(i));
@@ -256,8 +214,10 @@ impl Sublist {
     pub fn assert_invariants(&self) {
         let mut subscriptions = 0;
         let mut interests = 0;
+        let mut remotes = 0;
         let mut count = |slot: &Slot| {
-            subscriptions += slot.members.len();
+            subscriptions += slot.local_len();
+            remotes += slot.remotes().len();
             interests += 1;
         };
         for (i, stripe) in self.stripes.iter().enumerate() {
@@ -276,6 +236,7 @@ impl Sublist {
         let stats = self.stats();
         assert_eq!(usize::try_from(stats.subscriptions), Ok(subscriptions));
         assert_eq!(stats.interests, interests);
+        assert_eq!(usize::try_from(stats.remotes), Ok(remotes));
     }
 
     fn matches_hashed(&self, subject: &[u8], hash: u32) -> Arc<Matches> {
@@ -325,6 +286,7 @@ impl SublistStats {
     fn add(&mut self, tally: Tally) {
         self.subscriptions += tally.inserts - tally.removes;
         self.interests += tally.interests;
+        self.remotes += tally.remotes;
         self.inserts += tally.inserts;
         self.removes += tally.removes;
     }
