@@ -24,6 +24,7 @@ pub mod encode;
 pub mod error;
 pub mod info;
 pub mod limits;
+pub mod route_info;
 pub mod route_op;
 pub mod server_op;
 pub mod subject;

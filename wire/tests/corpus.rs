@@ -1,6 +1,8 @@
 //! Replays the fuzz corpora: no panic, and the same operations however the input is cut.
 #[path = "../../fuzz/checks/wire_client_op.rs"]
 mod client;
+#[path = "../../fuzz/checks/wire_route_info.rs"]
+mod route_info;
 #[path = "../../fuzz/checks/wire_server_op.rs"]
 mod server;
 #[path = "../../fuzz/checks/stream.rs"]
@@ -28,4 +30,9 @@ fn server_op() {
         server::run(data, 4096, 1024 * 1024);
         server::run(data, 16, 8);
     });
+}
+
+#[test]
+fn infos_of_routes() {
+    replay("wire_route_info", route_info::run);
 }
