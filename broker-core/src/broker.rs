@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use crate::account::{Account, accounts};
+use crate::cluster::{Cluster, ClusterCell};
 use crate::config::CoreConfig;
 use crate::counters::{Counters, PublishedCounters};
 use crate::ids::{AccountId, Cid, ShardId};
@@ -25,6 +26,7 @@ pub struct BrokerCore {
     counters: Box<[PublishedCounters]>,
     connections: AtomicU64,
     next_cid: AtomicU64,
+    cluster: Option<ClusterCell>,
 }
 
 impl BrokerCore {
@@ -45,6 +47,10 @@ impl BrokerCore {
                 .collect(),
             connections: AtomicU64::new(0),
             next_cid: AtomicU64::new(1),
+            cluster: config
+                .cluster
+                .clone()
+                .map(|cluster| ClusterCell::new(Cluster::new(cluster, &config.info, config.seed))),
             config,
         }
     }
@@ -78,6 +84,12 @@ impl BrokerCore {
 
     pub(crate) fn count_refusal(&self, reason: &'static str) {
         *self.refusals.lock().entry(reason).or_default() += 1;
+    }
+
+    /// The cluster this broker is in, if any.
+    #[must_use]
+    pub fn cluster(&self) -> Option<&ClusterCell> {
+        self.cluster.as_ref()
     }
 
     /// The inbox of a shard.

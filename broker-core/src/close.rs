@@ -39,6 +39,16 @@ pub enum CloseReason {
     WriteError,
     /// The socket failed on reading.
     ReadError,
+    /// A route to a broker of another cluster.
+    ClusterNameConflict,
+    /// A route to a broker whose name is taken by this one or by another peer.
+    DuplicateServerName,
+    /// One route too many to the same peer.
+    DuplicateRoute,
+    /// A route that leads back to this broker.
+    SelfRoute,
+    /// A client, or a gateway, on the port of routes.
+    WrongPort,
     /// The broker stops.
     ServerShutdown,
     /// A defect of ours was caught while the connection was served.
@@ -60,7 +70,12 @@ impl CloseReason {
             Self::BadClientProtocol => "invalid client protocol",
             Self::NoRespondersNeedsHeaders => "no responders requires headers support",
             Self::StaleConnection => "Stale Connection",
-            Self::ClientClosed
+            Self::ClusterNameConflict => "Rejecting connection, cluster name does not match",
+            Self::WrongPort => "attempted to connect to route port",
+            Self::DuplicateServerName
+            | Self::DuplicateRoute
+            | Self::SelfRoute
+            | Self::ClientClosed
             | Self::BadArguments
             | Self::SlowConsumerPendingBytes
             | Self::SlowConsumerWriteDeadline
@@ -92,6 +107,11 @@ impl CloseReason {
             Self::TlsHandshake => "TLS Handshake Failure",
             Self::WriteError => "Write Error",
             Self::ReadError => "Read Error",
+            Self::ClusterNameConflict => "Cluster Name Conflict",
+            Self::DuplicateServerName => "Duplicate Server Name",
+            Self::DuplicateRoute => "Duplicate Route",
+            Self::SelfRoute => "Route To Self",
+            Self::WrongPort => "Incorrect Port",
             Self::ServerShutdown => "Server Shutdown",
             Self::InternalError => "Internal Error",
         }

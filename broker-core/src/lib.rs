@@ -13,6 +13,7 @@ pub mod account;
 pub mod auth;
 pub mod broker;
 pub mod close;
+pub mod cluster;
 pub mod config;
 mod conn;
 pub mod counters;

@@ -133,6 +133,11 @@ impl ShardCore {
             | CloseReason::BadClientProtocol
             | CloseReason::NoRespondersNeedsHeaders => counters.protocol_errors += 1,
             CloseReason::ClientClosed
+            | CloseReason::ClusterNameConflict
+            | CloseReason::DuplicateServerName
+            | CloseReason::DuplicateRoute
+            | CloseReason::SelfRoute
+            | CloseReason::WrongPort
             | CloseReason::ConnectionsExceeded
             | CloseReason::WriteError
             | CloseReason::ReadError
