@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::account::{Account, accounts};
 use crate::cluster::{Cluster, ClusterCell};
@@ -47,10 +47,7 @@ impl BrokerCore {
                 .collect(),
             connections: AtomicU64::new(0),
             next_cid: AtomicU64::new(1),
-            cluster: config
-                .cluster
-                .clone()
-                .map(|cluster| ClusterCell::new(Cluster::new(cluster, &config.info, config.seed))),
+            cluster: None,
             config,
         }
     }
@@ -86,10 +83,23 @@ impl BrokerCore {
         *self.refusals.lock().entry(reason).or_default() += 1;
     }
 
-    /// The cluster this broker is in, if any.
+    /// A broker that is a member of a cluster.
     #[must_use]
-    pub fn cluster(&self) -> Option<&ClusterCell> {
-        self.cluster.as_ref()
+    pub fn clustered(config: CoreConfig, shards: u16, cluster: Cluster) -> Self {
+        Self {
+            cluster: Some(ClusterCell::new(cluster)),
+            ..Self::new(config, shards)
+        }
+    }
+
+    /// The membership, where the broker is a member of a cluster. No other lock may be taken while it is held.
+    pub fn cluster(&self) -> Option<MutexGuard<'_, Cluster>> {
+        self.cluster.as_ref().map(ClusterCell::lock)
+    }
+
+    /// Whether the membership was looked at since this was last asked, so that it may have something to do.
+    pub fn take_cluster_touched(&self) -> bool {
+        self.cluster.as_ref().is_some_and(ClusterCell::take_touched)
     }
 
     /// The inbox of a shard.

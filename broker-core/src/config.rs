@@ -8,7 +8,6 @@ use muster_wire::limits::Limits;
 
 use crate::account::AccountConfig;
 use crate::auth::Authenticator;
-use crate::cluster::ClusterConfig;
 
 /// Whether a connection must speak TLS, and what `INFO` says of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,8 +81,6 @@ pub struct CoreConfig {
     pub stall: Duration,
     /// Closed connections that monitoring can still show, over all shards.
     pub closed_kept: usize,
-    /// The cluster this broker is in, if any.
-    pub cluster: Option<ClusterConfig>,
     /// Seed of every random choice and of the keyed hashes.
     pub seed: u64,
 }
@@ -107,7 +104,6 @@ impl Default for CoreConfig {
             deliveries_a_turn: 8192,
             stall: Duration::from_millis(10),
             closed_kept: 10_000,
-            cluster: None,
             seed: 0,
         }
     }

@@ -65,8 +65,6 @@ pub enum Verdict {
     Registered,
     /// The peer is connected already: interest is sent, messages are not, until the primary closes.
     Standby,
-    /// The peer was connected by the connection named, which stands by from now on; messages go by this one.
-    Supersedes(ConnRef),
     /// The connection is to be closed.
     Close(CloseReason),
 }
@@ -237,10 +235,8 @@ impl Cluster {
         };
         self.conns.insert(conn, info.server_id.as_str().into());
         if let Some(known) = self.peers.get_mut(info.server_id.as_str()) {
-            return match known.add(link, &self.own.server_id) {
-                Some(before) => Verdict::Supersedes(before),
-                None => Verdict::Standby,
-            };
+            known.links.push(link);
+            return Verdict::Standby;
         }
         self.register(link, place, info, origin, now);
         Verdict::Registered
@@ -488,15 +484,14 @@ impl Cluster {
 /// The machine as the shards share it. Whoever locks it may have left something to do, so the owner of the sockets can ask whether
 /// anybody did.
 #[derive(Debug)]
-pub struct ClusterCell {
+pub(crate) struct ClusterCell {
     machine: Mutex<Cluster>,
     touched: AtomicBool,
 }
 
 impl ClusterCell {
     /// Shares a machine.
-    #[must_use]
-    pub fn new(cluster: Cluster) -> Self {
+    pub(crate) fn new(cluster: Cluster) -> Self {
         Self {
             machine: Mutex::new(cluster),
             touched: AtomicBool::new(true),
@@ -504,14 +499,14 @@ impl ClusterCell {
     }
 
     /// The machine, for a moment. No other lock of the broker may be taken meanwhile.
-    pub fn lock(&self) -> MutexGuard<'_, Cluster> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Cluster> {
         let guard = self.machine.lock();
         self.touched.store(true, Ordering::Release);
         guard
     }
 
     /// Whether it was locked since this was last asked.
-    pub fn take_touched(&self) -> bool {
+    pub(crate) fn take_touched(&self) -> bool {
         self.touched.load(Ordering::Relaxed) && self.touched.swap(false, Ordering::AcqRel)
     }
 }

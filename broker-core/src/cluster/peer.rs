@@ -4,9 +4,8 @@
 //!
 //! - A *real* nats-server keeps the one it registered first and closes the other by itself. Were we to close one as well, it might be
 //!   the one it keeps. So the surplus stands by until the peer has chosen.
-//! - Two of ours keep the one dialled by the greater server id. Messages go by it on both sides from the moment both are known,
-//!   and the other is closed a second later by who dialled it, so that nothing is lost with it.
-//!   Where one side dialled both, the first one stays.
+//! - Two of ours keep the one dialled by the greater server id. The other is closed a second later by who dialled it: by then the
+//!   interest of both sides has gone over the one that stays. Where one side dialled both, the first one stays.
 //! - Two connections after five seconds mean that the peer has given one up without our noticing: the older one goes.
 
 use std::time::Duration;
@@ -59,16 +58,6 @@ impl Peer {
             .iter()
             .find(|link| link.dialled.is_some() == dialler);
         by_greater.map_or(self.primary, |link| link.conn)
-    }
-
-    /// Takes one more connection in. Returns the one it takes over from, if it does.
-    pub(super) fn add(&mut self, link: Link, own_id: &str) -> Option<ConnRef> {
-        self.links.push(link);
-        if !self.is_ours() || self.preferred(own_id) != link.conn {
-            return None;
-        }
-        let before = std::mem::replace(&mut self.primary, link.conn);
-        (before != link.conn).then_some(before)
     }
 
     /// Takes a connection out. Returns the one that carries messages from now on, if that changed.

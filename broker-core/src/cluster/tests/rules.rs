@@ -244,14 +244,15 @@ fn two_of_ours_keep_what_the_greater_id_dialled() {
         Verdict::Registered
     );
     let verdict = cluster.handle_first_info(conn(2), &dialled, from(1), &ours("A", "a", 1), SECOND);
-    assert_eq!(verdict, Verdict::Supersedes(conn(1)));
+    assert_eq!(verdict, Verdict::Standby);
     actions(&mut cluster, 2 * SECOND);
     assert_eq!(
         cluster.peers().next().unwrap().standbys,
         1,
         "its dialler closes it"
     );
-    cluster.handle_closed(conn(1), &Origin::Accepted, 2 * SECOND);
+    let promoted = cluster.handle_closed(conn(1), &Origin::Accepted, 2 * SECOND);
+    assert_eq!(promoted, Some(conn(2)));
 
     // Less than Z: what we dialled goes, after a second and by our hand.
     let target = Target {
@@ -263,10 +264,7 @@ fn two_of_ours_keep_what_the_greater_id_dialled() {
     let dialled = Origin::Dialled(target);
     let peer = ours("Z", "z", 2);
     cluster.handle_first_info(conn(3), &dialled, from(2), &peer, 2 * SECOND);
-    assert_eq!(
-        accept(&mut cluster, 4, &peer, 2 * SECOND),
-        Verdict::Supersedes(conn(3))
-    );
+    assert_eq!(accept(&mut cluster, 4, &peer, 2 * SECOND), Verdict::Standby);
     let all = actions(&mut cluster, 3 * SECOND);
     assert!(all.contains(&ClusterAction::Close {
         conn: conn(3),
