@@ -20,8 +20,10 @@ type Conn = (u32, u32);
 struct Expected {
     plain: Vec<Member>,
     peers: BTreeSet<Conn>,
-    groups: BTreeMap<Vec<u8>, (Vec<Member>, BTreeMap<Conn, u32>)>,
+    groups: BTreeMap<Vec<u8>, Group>,
 }
+
+type Group = (Vec<Member>, BTreeMap<Conn, u32>);
 
 #[derive(Default)]
 struct Naive(
