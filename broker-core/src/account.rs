@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ids::AccountId;
 use crate::pattern::intersection;
-use crate::sublist::{Member, Sublist};
+use crate::sublist::Sublist;
 
 /// The name of the account that connections get when no accounts are configured.
 pub const DEFAULT_ACCOUNT: &str = "$G";
@@ -62,6 +62,15 @@ impl Account {
         self.connections.load(Ordering::Relaxed)
     }
 
+    /// Where else a subscription in this account lies, and narrowed to what.
+    pub(crate) fn shared(&self, subject: &[u8]) -> Vec<(AccountId, Vec<u8>)> {
+        let common = |import: &Import| {
+            let common = intersection(subject, &import.subject)?;
+            Some((import.from, common))
+        };
+        self.imports.iter().filter_map(common).collect()
+    }
+
     pub(crate) fn enter(&self) {
         self.connections.fetch_add(1, Ordering::Relaxed);
     }
@@ -87,34 +96,6 @@ pub(crate) fn accounts(configs: &[AccountConfig], seed: u64) -> Box<[Account]> {
         .enumerate()
         .map(|(place, config)| Account::new(numbered(place), &config.name, seed, Box::default()));
     std::iter::once(default).chain(others).collect()
-}
-
-/// Adds or removes what a subscription in `home` hears of other accounts.
-pub(crate) fn share(
-    accounts: &[Account],
-    home: &Account,
-    subject: &[u8],
-    queue: Option<&[u8]>,
-    member: Member,
-    change: Change,
-) {
-    for import in &home.imports {
-        let Some(common) = intersection(subject, &import.subject) else {
-            continue;
-        };
-        let Some(account) = accounts.get(import.from.0 as usize) else {
-            continue;
-        };
-        match change {
-            Change::Add => {
-                account.sublist.insert(&common, queue, member);
-            }
-            Change::Remove => {
-                let interest = account.sublist.interest(&common, queue);
-                account.sublist.remove(&interest, member);
-            }
-        }
-    }
 }
 
 /// What happens to a subscription.

@@ -11,6 +11,7 @@ use crate::config::CoreConfig;
 use crate::counters::{Counters, PublishedCounters};
 use crate::ids::{AccountId, Cid, ShardId};
 use crate::inbox::Inbox;
+use crate::routes::Routes;
 use crate::table::ConnTable;
 
 /// The shared state: table, accounts, inboxes, figures. It outlives its shards.
@@ -19,6 +20,7 @@ pub struct BrokerCore {
     /// The configuration.
     pub config: CoreConfig,
     pub(crate) table: ConnTable,
+    pub(crate) routes: Routes,
     accounts: Box<[Account]>,
     /// Logins refused, by reason; touched on refusals alone.
     refusals: Mutex<BTreeMap<&'static str, u64>>,
@@ -45,6 +47,7 @@ impl BrokerCore {
             counters: (0..shards.max(1))
                 .map(|_| PublishedCounters::default())
                 .collect(),
+            routes: Routes::new(config.seed),
             connections: AtomicU64::new(0),
             next_cid: AtomicU64::new(1),
             cluster: None,
@@ -102,6 +105,18 @@ impl BrokerCore {
         self.cluster.as_ref().is_some_and(ClusterCell::take_touched)
     }
 
+    /// Whether the broker is a member of a cluster.
+    pub(crate) fn is_clustered(&self) -> bool {
+        self.cluster.is_some()
+    }
+
+    /// The account of this name, as peers of the cluster call it.
+    pub(crate) fn account_named(&self, name: &[u8]) -> Option<&Account> {
+        self.accounts
+            .iter()
+            .find(|account| account.name.as_bytes() == name)
+    }
+
     /// The inbox of a shard.
     ///
     /// # Panics
@@ -137,6 +152,11 @@ impl BrokerCore {
         admitted
             .ok()
             .map(|_| Cid(self.next_cid.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// A number for a connection that counts against no limit.
+    pub(crate) fn number(&self) -> Cid {
+        Cid(self.next_cid.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(crate) fn dismiss(&self) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use muster_wire::info::Info;
 use muster_wire::limits::Limits;
+use muster_wire::route_op::RouteLimits;
 
 use crate::account::AccountConfig;
 use crate::auth::Authenticator;
@@ -46,6 +47,40 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
+/// Bounds and delays of the routes to other brokers of the cluster. The defaults are nats-server's where it has the setting.
+#[derive(Debug, Clone, Copy)]
+pub struct RouteConfig {
+    /// Whether routes speak TLS from their first byte on.
+    pub tls: bool,
+    /// Time from the start of the connection to the end of the TLS handshake.
+    pub tls_timeout: Duration,
+    /// Time from the start, or from the end of the TLS handshake, to the peer's `INFO`.
+    pub auth_timeout: Duration,
+    /// Time between keep-alives, which are sent whatever else is.
+    pub ping_interval: Duration,
+    /// Keep-alives that may stand unanswered.
+    pub pings_out_max: u8,
+    /// Bytes that may wait for a peer before its route is cut; 0 is four times that of a client. Below it a peer that reads slowly holds
+    /// publishers back as a client does.
+    pub pending_max: u64,
+    /// Limits of the parser.
+    pub limits: RouteLimits,
+}
+
+impl Default for RouteConfig {
+    fn default() -> Self {
+        Self {
+            tls: false,
+            tls_timeout: Duration::from_secs(2),
+            auth_timeout: Duration::from_secs(2),
+            ping_interval: Duration::from_secs(30),
+            pings_out_max: 2,
+            pending_max: 0,
+            limits: RouteLimits::default(),
+        }
+    }
+}
+
 /// Every bound and every delay of the core. The defaults are nats-server's where it has the setting.
 #[derive(Debug, Clone)]
 pub struct CoreConfig {
@@ -83,6 +118,8 @@ pub struct CoreConfig {
     pub closed_kept: usize,
     /// Seed of every random choice and of the keyed hashes.
     pub seed: u64,
+    /// The routes of a cluster.
+    pub route: RouteConfig,
 }
 
 impl Default for CoreConfig {
@@ -105,11 +142,20 @@ impl Default for CoreConfig {
             stall: Duration::from_millis(10),
             closed_kept: 10_000,
             seed: 0,
+            route: RouteConfig::default(),
         }
     }
 }
 
 impl CoreConfig {
+    /// Bytes that may wait for a peer of the cluster.
+    pub(crate) fn route_pending_max(&self) -> u64 {
+        match self.route.pending_max {
+            0 => self.pending_max.saturating_mul(4),
+            max => max,
+        }
+    }
+
     /// Above this, publishers are held back.
     pub(crate) fn hold_above(&self) -> u64 {
         self.pending_max / 4 * 3

@@ -1,4 +1,4 @@
-//! One client connection as its own shard knows it.
+//! One connection as its own shard knows it. A route to another broker has its own steps within `AwaitConnect`, see [`crate::route`].
 //!
 //! ```text
 //!            accept
@@ -21,6 +21,7 @@ use crate::auth::Door;
 use crate::close::CloseReason;
 use crate::ids::{AccountId, Cid, ConnRef, Key};
 use crate::permissions::Permissions;
+use crate::route::RouteConn;
 use crate::stamp::Stamp;
 use crate::sublist::Matches;
 
@@ -70,6 +71,10 @@ pub(crate) struct Fanout {
     pub(crate) place: usize,
     /// The next queue group.
     pub(crate) group: usize,
+    /// The next peer.
+    pub(crate) peer: usize,
+    /// Queue groups that peers were chosen to serve: the route, and the group by its place in `matches`.
+    pub(crate) assigned: Vec<(ConnRef, usize)>,
     /// Somebody has the message.
     pub(crate) heard: bool,
     /// Some receiver is behind.
@@ -85,10 +90,19 @@ impl Fanout {
             chunk: 0,
             place: 0,
             group: 0,
+            peer: 0,
+            assigned: Vec::new(),
             heard: false,
             behind: false,
             shared,
         }
+    }
+}
+
+impl Fanout {
+    /// Whether somebody was looked at.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.chunk + self.place + self.group + self.peer > 0
     }
 }
 
@@ -158,6 +172,8 @@ pub(crate) struct Conn {
     pub(crate) door: Option<Box<Door>>,
     /// What it may publish and subscribe to; everything if there is none.
     pub(crate) permissions: Option<Arc<Permissions>>,
+    /// What only a connection to another broker has.
+    pub(crate) route: Option<Box<RouteConn>>,
     pub(crate) started: Stamp,
     pub(crate) last_activity: Stamp,
     pub(crate) in_msgs: u64,

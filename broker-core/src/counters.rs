@@ -87,6 +87,28 @@ counters! {
     denied_deliveries,
     /// TLS handshakes that failed or were late.
     tls_failures,
+    /// Routes open now, with those whose handshake is not done.
+    routes,
+    /// Routes that were registered in all.
+    routes_total,
+    /// Routes cut because too much waited for them.
+    routes_cut,
+    /// Messages taken from routes.
+    route_in_msgs,
+    /// Their bytes.
+    route_in_bytes,
+    /// Messages appended to routes.
+    route_out_msgs,
+    /// Their bytes.
+    route_out_bytes,
+    /// Operations of peers that named an account this broker does not have.
+    route_unknown_account,
+    /// Subjects of peers that are none.
+    route_invalid_subjects,
+    /// Messages of peers for a queue group of which nobody was left here or elsewhere.
+    route_unserved_queues,
+    /// Messages of peers that were sent on to another member of their queue group's, because nobody was left here.
+    route_bounced_queues,
     /// Match cache hits.
     cache_hits,
     /// Match cache misses.

@@ -14,6 +14,8 @@ pub enum Notice {
     Dirty(ConnRef),
     /// This connection's publisher was held back and may go on.
     Resume(ConnRef),
+    /// This route takes the place of another to the same peer.
+    Promote(ConnRef),
 }
 
 /// The notices for one shard.

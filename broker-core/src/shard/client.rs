@@ -155,10 +155,11 @@ impl ShardCore {
     }
 
     /// What was subscribed under an earlier `CONNECT` ends with the next one.
-    fn start_afresh(&self, key: Key) {
+    fn start_afresh(&mut self, key: Key) {
         let Some(conn) = self.conn(key) else { return };
+        let (me, account) = (conn.me, conn.account);
         for sub in self.subscriptions(conn).sorted() {
-            self.withdraw(conn.account, conn.me, sub);
+            self.withdraw(account, me, sub);
         }
     }
 
@@ -210,9 +211,8 @@ impl ShardCore {
                     generation: me.generation,
                     sid,
                 };
-                let home = self.broker.account(account);
-                let interest = home.sublist.insert(subject, queue, member);
-                self.share_subscription(home, subject, queue, member, Change::Add);
+                let interest = self.subscribe(account, subject, queue, member);
+                self.share_subscription(account, subject, queue, member, Change::Add);
                 let sub = Sub {
                     sid,
                     interest,
@@ -275,7 +275,7 @@ impl ShardCore {
         });
     }
 
-    fn handle_pong(&mut self, key: Key, now: Duration) {
+    pub(super) fn handle_pong(&mut self, key: Key, now: Duration) {
         let Some(conn) = self.conn_mut(key) else {
             return;
         };
@@ -294,20 +294,19 @@ impl ShardCore {
     }
 
     /// Takes a subscription that is no longer in its connection's table out of the sublist.
-    pub(super) fn withdraw(&self, account: AccountId, me: ConnRef, sub: &Sub) {
+    pub(super) fn withdraw(&mut self, account: AccountId, me: ConnRef, sub: &Sub) {
         let member = Member {
             slot: me.slot,
             generation: me.generation,
             sid: sub.sid,
         };
-        let home = self.broker.account(account);
-        home.sublist.remove(&sub.interest, member);
+        self.unsubscribe(account, &sub.interest, member);
         let (subject, queue) = (sub.interest.subject(), sub.interest.queue());
-        self.share_subscription(home, subject, queue, member, Change::Remove);
+        self.share_subscription(account, subject, queue, member, Change::Remove);
     }
 
     /// Removes what has had its last message, before anything later can be seen by the client.
-    pub(super) fn remove_exhausted(&self, key: Key) {
+    pub(super) fn remove_exhausted(&mut self, key: Key) {
         let Some((me, account)) = self.conn(key).map(|conn| (conn.me, conn.account)) else {
             return;
         };
@@ -321,10 +320,15 @@ impl ShardCore {
 
     /// Appends to the connection's own outbound; a peer that makes us answer faster than it reads is cut like any other.
     pub(super) fn append(&mut self, key: Key, size: usize, write: impl FnOnce(&mut Vec<u8>)) {
-        let Some(me) = self.conn(key).map(|conn| conn.me) else {
+        let Some((me, is_route)) = self.conn(key).map(|conn| (conn.me, conn.route.is_some()))
+        else {
             return;
         };
-        let pending_max = self.broker.config.pending_max;
+        let pending_max = if is_route {
+            self.broker.config.route_pending_max()
+        } else {
+            self.broker.config.pending_max
+        };
         let newly_dirty = self.broker.table.with(me, |shared| {
             if matches!(shared.life, Life::Cut) {
                 return false;

@@ -46,6 +46,11 @@ impl ShardCore {
         if let Some(text) = reason.err_text().filter(|_| flushes) {
             self.append(key, text.len() + 16, |out| put_err(out, text));
         }
+        if self.conn(key).is_some_and(|conn| conn.route.is_some()) {
+            self.end_route(key, reason, now);
+            self.dirty.push_back(key);
+            return self.schedule(key);
+        }
         let info = self.snapshot(key, false);
         self.withdraw_all(key);
         if let Some(mut info) = info {
@@ -60,12 +65,16 @@ impl ShardCore {
     /// The socket of a closing connection is closed; its slot is free for another.
     pub fn finish_close(&mut self, key: Key) {
         let Some(conn) = self.conn(key) else { return };
-        let me = conn.me;
-        self.broker.account(conn.account).leave();
+        let (me, account, is_route) = (conn.me, conn.account, conn.route.is_some());
         self.conns.remove(key.index);
         if let Some(held) = self.broker.table.release(me).and_then(|last| last.held) {
             self.release(&held.publishers);
         }
+        if is_route {
+            self.counters.routes -= 1;
+            return;
+        }
+        self.broker.account(account).leave();
         self.broker.dismiss();
         self.counters.connections -= 1;
     }

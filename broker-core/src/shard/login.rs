@@ -10,11 +10,11 @@ use muster_wire::connect::Connect;
 use muster_wire::encode::put_err;
 
 use super::ShardCore;
-use crate::account::{Account, Change, share};
+use crate::account::Change;
 use crate::auth::{Denial, Grant, Login, Refused, TlsPeer, nonce_text};
 use crate::close::CloseReason;
 use crate::conn::Conn;
-use crate::ids::Key;
+use crate::ids::{AccountId, Key};
 use crate::permissions::Verdict;
 use crate::sublist::Member;
 
@@ -169,15 +169,24 @@ impl ShardCore {
 
     /// Adds or removes what a subscription hears of other accounts.
     pub(super) fn share_subscription(
-        &self,
-        home: &Account,
+        &mut self,
+        home: AccountId,
         subject: &[u8],
         queue: Option<&[u8]>,
         member: Member,
         change: Change,
     ) {
-        if !home.imports.is_empty() {
-            share(self.broker.accounts(), home, subject, queue, member, change);
+        for (from, common) in self.broker.account(home).shared(subject) {
+            match change {
+                Change::Add => {
+                    self.subscribe(from, &common, queue, member);
+                }
+                Change::Remove => {
+                    let sublist = &self.broker.account(from).sublist;
+                    let interest = sublist.interest(&common, queue);
+                    self.unsubscribe(from, &interest, member);
+                }
+            }
         }
     }
 }

@@ -5,13 +5,18 @@
 //! Nothing here opens, sleeps or looks at a clock.
 //!
 //! `login.rs` holds who may come in, `client.rs` the operations of a client, `publish.rs` the way of a message, `output.rs` what leaves,
-//! `timeout.rs` what is due, `close.rs` how a connection ends, `snapshot.rs` what monitoring sees.
+//! `route.rs` and its kin are the connections to other brokers, `timeout.rs` what is due, `close.rs` how a connection ends,
+//! `snapshot.rs` what monitoring sees.
 
 mod client;
 mod close;
 mod login;
 mod output;
 mod publish;
+mod route;
+mod route_interest;
+mod route_publish;
+mod route_snapshot;
 mod snapshot;
 mod timeout;
 
@@ -35,11 +40,13 @@ use crate::counters::Counters;
 use crate::ids::{AccountId, ConnRef, Key, ShardId};
 use crate::inbox::Notice;
 use crate::permissions::Verdicts;
+use crate::route::Entry;
 use crate::slab::ChunkSlab;
 use crate::stamp::Stamp;
 use crate::sublist::{MatchCache, Matches};
 
 pub use output::Flush;
+pub use route_snapshot::RouteSnapshot;
 pub use snapshot::{ConnInfo, SubInfo};
 
 /// Subjects whose match result one shard remembers.
@@ -101,6 +108,11 @@ pub struct ShardCore {
     headers_head: MsgHead,
     closed: VecDeque<ConnInfo>,
     ended: VecDeque<ConnInfo>,
+    ended_routes: VecDeque<RouteSnapshot>,
+    /// Routes that are being told of interest, or whose own is being taken in.
+    route_work: VecDeque<Key>,
+    /// What routes that ended had announced, until it is out of the sublist.
+    leaving: VecDeque<(ConnRef, Vec<Entry>)>,
     strings: Vec<Arc<str>>,
     verdicts: Verdicts,
     refused: VecDeque<Refused>,
@@ -133,6 +145,9 @@ impl ShardCore {
             headers_head: MsgHead::default(),
             closed: VecDeque::new(),
             ended: VecDeque::new(),
+            ended_routes: VecDeque::new(),
+            route_work: VecDeque::new(),
+            leaving: VecDeque::new(),
             strings: Vec::new(),
             verdicts: Verdicts::new(seed),
             refused: VecDeque::new(),
@@ -193,6 +208,7 @@ impl ShardCore {
             meta: None,
             door: None,
             permissions: None,
+            route: None,
             started: Stamp::of(now),
             last_activity: Stamp::of(now),
             in_msgs: 0,
@@ -240,6 +256,10 @@ impl ShardCore {
 
     /// The TLS handshake of a connection is done.
     pub fn handle_tls_established(&mut self, key: Key, now: Duration) {
+        let conn = self.conn(key);
+        if conn.is_some_and(|conn| conn.route.is_some() && conn.phase == Phase::AwaitTls) {
+            return self.start_route(key, now);
+        }
         let (phase, deadline) = self.phase_after_tls(now);
         if let Some(conn) = self.conn_mut(key)
             && conn.phase == Phase::AwaitTls
@@ -276,6 +296,7 @@ impl ShardCore {
 
     /// Goes on with connections that stopped for their bound, as far as this turn's bound allows.
     pub fn resume(&mut self, now: Duration) {
+        self.resume_routes();
         for _ in 0..self.ready.len() {
             // A fan-out goes no faster than its receivers are flushed, or all of it lies in memory at once.
             if self.deliveries_left == 0 || self.dirty.len() > DIRTY_MAX {
@@ -300,7 +321,8 @@ impl ShardCore {
     /// Whether work is left that needs no event to go on.
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !(self.ready.is_empty() && self.dirty.is_empty() && self.readable.is_empty())
+        let idle = self.ready.is_empty() && self.dirty.is_empty() && self.readable.is_empty();
+        !(idle && self.route_work.is_empty() && self.leaving.is_empty())
     }
 
     /// Takes what other shards left for this one.
@@ -317,6 +339,11 @@ impl ShardCore {
                 Notice::Resume(conn) => {
                     if let Some(key) = self.key_of(conn) {
                         self.release_held(key, now);
+                    }
+                }
+                Notice::Promote(conn) => {
+                    if let Some(key) = self.key_of(conn) {
+                        self.promote_route(key);
                     }
                 }
             }
@@ -363,6 +390,9 @@ impl ShardCore {
 
     /// Looks at operations in `buf` until one must wait; returns how many bytes are done with.
     fn process(&mut self, key: Key, buf: &[u8], now: Duration) -> usize {
+        if self.conn(key).is_some_and(|conn| conn.route.is_some()) {
+            return self.process_route(key, buf, now);
+        }
         let mut used = 0;
         loop {
             let Some(conn) = self.conn(key) else {

@@ -73,6 +73,7 @@ impl ShardCore {
         if let Some(held) = released.flatten() {
             self.release(&held.publishers);
         }
+        self.route_drained(key);
     }
 
     /// The socket takes nothing although bytes wait.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use muster_wire::encode::{MsgHead, put_err, put_no_responders};
+use muster_wire::route_op::QueueNames;
 use muster_wire::subject::{is_valid_publish, matches};
 
 use super::{Flow, ShardCore};
@@ -23,25 +24,48 @@ const SHARED_WIDE: usize = 512;
 /// Below this many receivers a copy is cheaper than the count of references.
 const SHARED_RECEIVERS: usize = 16;
 
+/// What was published, and by whom.
+#[derive(Clone, Copy)]
+pub(super) struct Article<'a> {
+    pub(super) from: Source<'a>,
+    pub(super) account: AccountId,
+    pub(super) publisher: ConnRef,
+    pub(super) subject: &'a [u8],
+    pub(super) reply: Option<&'a [u8]>,
+    pub(super) headers_len: usize,
+    /// Headers, payload and the line end.
+    pub(super) ended: &'a [u8],
+}
+
+/// Who published a message, which decides whom it may reach.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// A client: everyone, and the client itself if it wants its own.
+    Client { echo: bool },
+    /// A peer: the members here, and of the named queue groups one each.
+    Route { queues: QueueNames<'a>, echo: bool },
+}
+
 /// One message on its way.
-struct Message<'a> {
+pub(super) struct Message<'a> {
+    pub(super) article: Article<'a>,
     subject: &'a [u8],
     publisher: ConnRef,
     echo: bool,
     headers_len: usize,
     /// Headers, payload and the line end.
-    ended: &'a [u8],
+    pub(super) ended: &'a [u8],
     /// `ended`, where it is appended by reference.
-    shared: Option<&'a Bytes>,
+    pub(super) shared: Option<&'a Bytes>,
     plain: &'a MsgHead,
     with_headers: &'a MsgHead,
-    hold_above: u64,
+    pub(super) hold_above: u64,
     pending_max: u64,
 }
 
 /// What became of one delivery.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Delivery {
+pub(super) enum Delivery {
     /// Appended; `behind` says that the receiver has much to read.
     Done { behind: bool },
     /// The receiver is gone, or it is the publisher itself that wants no echo.
@@ -52,7 +76,7 @@ enum Delivery {
     Full,
 }
 
-enum Progress {
+pub(super) enum Progress {
     Done,
     OutOfBudget,
     HeldBy(ConnRef),
@@ -90,6 +114,37 @@ impl ShardCore {
                 self.start_fanout(account, subject, ended)
             }
         };
+        let article = Article {
+            from: Source::Client { echo },
+            account,
+            publisher: me,
+            subject,
+            reply,
+            headers_len,
+            ended,
+        };
+        let progress = self.spread(article, &mut fanout);
+        match progress {
+            Progress::Done => self.finish_publish(key, subject, reply, &fanout, now),
+            Progress::OutOfBudget => {
+                self.counters.sliced_fanouts += u64::from(fanout.has_begun());
+                self.park(key, Parked::Fanout(fanout));
+                self.ready.push_back(key);
+                Flow::Stay
+            }
+            Progress::HeldBy(receiver) => self.hold(key, me, receiver, now),
+        }
+    }
+
+    /// Goes on with a message until everyone has it, or it must wait.
+    pub(super) fn spread(&mut self, article: Article<'_>, fanout: &mut Fanout) -> Progress {
+        let Article {
+            subject,
+            reply,
+            headers_len,
+            ended,
+            ..
+        } = article;
         let mut plain = std::mem::take(&mut self.plain_head);
         let mut with_headers = std::mem::take(&mut self.headers_head);
         let total = ended.len() - 2;
@@ -99,9 +154,10 @@ impl ShardCore {
         }
         let shared = fanout.shared.take();
         let message = Message {
+            article,
             subject,
-            publisher: me,
-            echo,
+            publisher: article.publisher,
+            echo: !matches!(article.from, Source::Client { echo: false }),
             headers_len,
             ended,
             shared: shared.as_ref(),
@@ -110,20 +166,11 @@ impl ShardCore {
             hold_above: self.broker.config.hold_above(),
             pending_max: self.broker.config.pending_max,
         };
-        let progress = self.fan_out(&message, &mut fanout);
+        let progress = self.fan_out(&message, fanout);
         self.plain_head = plain;
         self.headers_head = with_headers;
         fanout.shared = shared;
-        match progress {
-            Progress::Done => self.finish_publish(key, subject, reply, &fanout, now),
-            Progress::OutOfBudget => {
-                self.counters.sliced_fanouts += u64::from(fanout.chunk + fanout.place > 0);
-                self.park(key, Parked::Fanout(fanout));
-                self.ready.push_back(key);
-                Flow::Stay
-            }
-            Progress::HeldBy(receiver) => self.hold(key, me, receiver, now),
-        }
+        progress
     }
 
     fn count_publish(&mut self, key: Key, subject: &[u8], size: usize) {
@@ -139,9 +186,14 @@ impl ShardCore {
         }
     }
 
-    fn start_fanout(&mut self, account: AccountId, subject: &[u8], ended: &[u8]) -> Fanout {
+    pub(super) fn start_fanout(
+        &mut self,
+        account: AccountId,
+        subject: &[u8],
+        ended: &[u8],
+    ) -> Fanout {
         let matches = self.matches(account, subject);
-        let receivers = matches.plain_len() + matches.groups().len();
+        let receivers = receivers(&matches);
         let wide = ended.len() >= SHARED_WIDE && receivers >= SHARED_RECEIVERS;
         let by_reference = receivers > 0 && (ended.len() >= SHARED_ALWAYS || wide);
         Fanout::new(matches, by_reference.then(|| Bytes::copy_from_slice(ended)))
@@ -149,7 +201,9 @@ impl ShardCore {
 
     fn fan_out(&mut self, message: &Message<'_>, fanout: &mut Fanout) -> Progress {
         let matches = std::sync::Arc::clone(&fanout.matches);
-        let single = matches.plain_len() + matches.groups().len() == 1;
+        let from_client = matches!(message.article.from, Source::Client { .. });
+        // A route is never held for one receiver: others wait behind it.
+        let single = from_client && receivers(&matches) == 1;
         while fanout.chunk < matches.chunk_count() {
             let members = matches.chunk(fanout.chunk);
             while let Some(member) = members.get(fanout.place) {
@@ -176,7 +230,11 @@ impl ShardCore {
             fanout.chunk += 1;
             fanout.place = 0;
         }
-        self.fan_out_groups(message, &matches, single, fanout)
+        if from_client && !matches.has_remotes() {
+            self.fan_out_groups(message, &matches, single, fanout)
+        } else {
+            self.fan_out_cluster(message, &matches, single, fanout)
+        }
     }
 
     fn fan_out_groups(
@@ -225,7 +283,12 @@ impl ShardCore {
         Progress::Done
     }
 
-    fn deliver(&mut self, message: &Message<'_>, member: Member, hold: bool) -> Delivery {
+    pub(super) fn deliver(
+        &mut self,
+        message: &Message<'_>,
+        member: Member,
+        hold: bool,
+    ) -> Delivery {
         let conn = ConnRef {
             slot: member.slot,
             generation: member.generation,
@@ -368,6 +431,11 @@ impl ShardCore {
             conn.parked = Some(Box::new(parked));
         }
     }
+}
+
+/// Whom a message reaches at most.
+fn receivers(matches: &Matches) -> usize {
+    matches.plain_len() + matches.groups().len() + matches.remotes().len()
 }
 
 /// Subjects that no client may publish to: replies through gateways, and the log of replicas.

@@ -141,6 +141,9 @@ impl ShardCore {
     }
 
     fn info_of(&self, conn: &Conn, detail: Detail) -> Option<ConnInfo> {
+        if conn.route.is_some() {
+            return None;
+        }
         let meta = conn.meta.as_deref();
         let texts = meta.filter(|_| detail != Detail::Figures);
         self.broker.table.with(conn.me, |shared| ConnInfo {

@@ -40,7 +40,11 @@ impl ShardCore {
                 .conn(key)
                 .is_some_and(|conn| conn.keep_alive.at.time() <= now)
             {
-                self.keep_alive(key, now);
+                if self.conn(key).is_some_and(|conn| conn.route.is_some()) {
+                    self.keep_route_alive(key, now);
+                } else {
+                    self.keep_alive(key, now);
+                }
             }
         }
         self.schedule(key);

@@ -60,6 +60,21 @@ impl Sublist {
         }
     }
 
+    /// The weights of all peers under an interest together.
+    pub fn remote_weight(&self, interest: &Interest) -> u64 {
+        let (subject, queue) = (interest.subject(), interest.queue_name());
+        let sum = |leaf: &Leaf| {
+            let remotes = leaf.slot(queue).map_or(&[][..], Slot::remotes);
+            remotes.iter().map(|remote| u64::from(remote.weight)).sum()
+        };
+        if has_wildcard(subject) {
+            self.trie.read().leaf(subject).map_or(0, sum)
+        } else {
+            let literals = self.stripe(interest.hash()).literals.read();
+            literals.get(interest.hash(), subject).map_or(0, sum)
+        }
+    }
+
     /// A handle of an interest that need not be in the sublist.
     pub fn interest(&self, subject: &[u8], queue: Option<&[u8]>) -> Interest {
         let queue = queue.unwrap_or_default();
