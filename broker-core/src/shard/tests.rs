@@ -3,8 +3,10 @@
 mod due;
 mod fleet;
 mod held;
+mod mesh;
 mod random;
 mod rights;
+mod routes;
 
 use std::time::Duration;
 

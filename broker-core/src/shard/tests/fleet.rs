@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use crate::broker::BrokerCore;
 use crate::close::CloseReason;
+use crate::cluster::Cluster;
 use crate::config::CoreConfig;
 use crate::counters::Counters;
 use crate::ids::{Key, ShardId};
 use crate::outbound::Segment;
-use crate::shard::{Accepted, ConnInfo, Flush, ShardCore};
+use crate::shard::{Accepted, ConnInfo, Flush, RouteSnapshot, ShardCore};
 
 /// More rounds than any test needs; a fleet that is still busy then would be busy for ever.
 const ROUNDS_MAX: usize = 100_000;
@@ -41,6 +42,7 @@ pub(super) struct Fleet {
     pub(super) shards: Vec<ShardCore>,
     pub(super) now: Duration,
     pub(super) ended: Vec<ConnInfo>,
+    pub(super) ended_routes: Vec<RouteSnapshot>,
     sockets: BTreeMap<Client, Socket>,
     timers: BTreeSet<(Duration, usize, Key)>,
 }
@@ -53,8 +55,28 @@ impl Fleet {
             ..CoreConfig::default()
         };
         adjust(&mut config);
-        let broker = Arc::new(BrokerCore::new(config, shards));
-        let shards = (0..shards)
+        Self::of(BrokerCore::new(config, shards))
+    }
+
+    /// A member of a cluster.
+    pub(super) fn member(
+        shards: u16,
+        cluster: Cluster,
+        adjust: impl FnOnce(&mut CoreConfig),
+    ) -> Self {
+        let mut config = CoreConfig {
+            seed: 7,
+            connections_max: 10_000,
+            ..CoreConfig::default()
+        };
+        adjust(&mut config);
+        Self::of(BrokerCore::clustered(config, shards, cluster))
+    }
+
+    fn of(broker: BrokerCore) -> Self {
+        let broker = Arc::new(broker);
+        let shards = 0..broker.shards();
+        let shards = shards
             .map(|id| ShardCore::new(Arc::clone(&broker), ShardId(id)))
             .collect();
         let now = Duration::from_secs(1000);
@@ -64,6 +86,7 @@ impl Fleet {
             shards,
             now,
             ended,
+            ended_routes: Vec::new(),
             sockets,
             timers,
         }
@@ -128,6 +151,26 @@ impl Fleet {
         String::from_utf8(std::mem::take(&mut self.socket(client).received)).unwrap()
     }
 
+    /// The same without a word about what it is.
+    pub(super) fn take_bytes(&mut self, client: Client) -> Vec<u8> {
+        std::mem::take(&mut self.socket(client).received)
+    }
+
+    pub(super) fn send_bytes(&mut self, client: Client, bytes: &[u8]) {
+        self.socket(client).unread.extend_from_slice(bytes);
+    }
+
+    /// The socket of a route that a shard has taken, with its first bytes on the way.
+    pub(super) fn route_socket(&mut self, shard: usize, key: Key, greeting: Vec<u8>) -> Client {
+        let client = Client { shard, key };
+        let socket = Socket {
+            received: greeting,
+            ..Socket::default()
+        };
+        self.sockets.insert(client, socket);
+        client
+    }
+
     pub(super) fn block(&mut self, client: Client) {
         self.socket(client).blocked = true;
     }
@@ -174,6 +217,8 @@ impl Fleet {
         }
         let core = &mut self.shards[shard];
         self.ended.extend(std::iter::from_fn(|| core.poll_ended()));
+        let routes = std::iter::from_fn(|| core.poll_ended_route());
+        self.ended_routes.extend(routes);
         core.post(|_| {});
         while let Some((key, at)) = core.poll_timer() {
             self.timers.insert((at, shard, key));
@@ -193,14 +238,26 @@ impl Fleet {
         panic!("the fleet does not come to rest");
     }
 
+    /// The next timer, if it is due by then.
+    pub(super) fn next_timer(&self, until: Duration) -> Option<Duration> {
+        let first = self.timers.first().map(|(at, ..)| *at);
+        first.filter(|at| *at <= until)
+    }
+
+    /// Fires the next timer.
+    pub(super) fn fire(&mut self) {
+        if let Some((at, shard, key)) = self.timers.pop_first() {
+            self.now = self.now.max(at);
+            self.shards[shard].handle_timeout(key, self.now);
+        }
+    }
+
     /// Lets time pass, timer by timer.
     pub(super) fn advance(&mut self, by: Duration) {
         self.pump();
         let until = self.now + by;
-        while let Some(&(at, shard, key)) = self.timers.first().filter(|(at, ..)| *at <= until) {
-            self.timers.pop_first();
-            self.now = self.now.max(at);
-            self.shards[shard].handle_timeout(key, self.now);
+        while self.next_timer(until).is_some() {
+            self.fire();
             self.pump();
         }
         self.now = until;
@@ -218,7 +275,7 @@ impl Fleet {
             .find_map(|info| info.reason)
     }
 
-    fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         let shards = &self.shards;
         let unread = |(client, socket): (&Client, &Socket)| {
             !socket.unread.is_empty() && shards[client.shard].wants_input(client.key)
