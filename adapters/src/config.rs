@@ -111,18 +111,22 @@ impl AdaptersConfig {
         let mut reader = settings.reader();
         let names = reader.list(ADAPTERS_KEY, &[]);
         let mut adapters: Vec<AdapterConfig> = Vec::new();
+        let mut is_needed = false;
         for name in names {
             let is_good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
             if name.is_empty() || !name.chars().all(is_good) {
                 let problem = format!("has {name:?}, which is no name of letters and digits");
                 reader.problem(ADAPTERS_KEY, problem);
+                // Read all the same, so that what is wrong below it is said as well.
+                let _ = AdapterReader::new(&mut reader, &name).read();
+                is_needed = true;
             } else if adapters.iter().any(|other| other.name == name) {
                 reader.problem(ADAPTERS_KEY, format!("names {name} twice"));
             } else {
                 adapters.extend(AdapterReader::new(&mut reader, &name).read());
             }
         }
-        let network = NetworkSettings::read(&mut reader, !adapters.is_empty());
+        let network = NetworkSettings::read(&mut reader, is_needed || !adapters.is_empty());
         let identity = reader.opt_string("identity").unwrap_or_default();
         reader.finish()?;
         Ok(Self {

@@ -12,6 +12,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use muster_reactor::clock::{random_seed, unix_now};
@@ -33,6 +34,9 @@ use crate::sink::file::FileSink;
 use crate::sink::jetstream::JetStream;
 use crate::spill::{self, Spill};
 use crate::worker::{Source, Worker, spill_queue};
+
+/// How often the state of limiters is written.
+const SAVE_EVERY: Duration = Duration::from_secs(10);
 
 /// Why adapters do not start.
 #[derive(Debug)]
@@ -74,6 +78,7 @@ pub struct Adapters {
     ingests: Vec<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
     states: Vec<(LimitConfig, Arc<Gate>)>,
+    saved: Mutex<Instant>,
 }
 
 /// One adapter's figures.
@@ -110,6 +115,7 @@ impl Adapters {
             ingests: Vec::new(),
             workers: Vec::new(),
             states: Vec::new(),
+            saved: Mutex::new(Instant::now()),
         };
         let mut running = Vec::new();
         for (adapter, stream) in config.adapters.iter().zip(&accesses.streams) {
@@ -252,8 +258,16 @@ impl Adapters {
         move |out| metrics::render(&running, &identity, out)
     }
 
-    /// Keeps the state of limiters on disk; call it now and then, and it is done at the end.
+    /// Keeps the state of limiters on disk, every ten seconds where it is called as often; and it is done at the end.
     pub fn save(&self) {
+        let mut saved = self.saved.lock();
+        if saved.elapsed() >= SAVE_EVERY {
+            *saved = Instant::now();
+            self.save_now();
+        }
+    }
+
+    fn save_now(&self) {
         for (limit, gate) in &self.states {
             let mut limiter = gate.limiter.lock();
             limiter.tick(unix_now());
@@ -287,7 +301,7 @@ impl Adapters {
                 warn!("a worker of an adapter ended with a defect");
             }
         }
-        self.save();
+        self.save_now();
         self.states.clear();
     }
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use muster_client::Moment;
 use muster_client::driver::{Driver, DriverOptions, Endpoint};
 use muster_client::nats::{
-    ClientConfig, ClientCore, Event, EventSink, Message, ProtocolError, PublishError, State,
+    ClientConfig, ClientCore, Event, EventSink, Message, ProtocolError, State,
 };
 use muster_reactor::clock::{Clock, random_seed};
 use muster_reactor::rustls::ClientConfig as TlsConfig;
@@ -121,7 +121,6 @@ impl Link {
     pub(crate) fn publish<T>(&mut self, publish: impl FnOnce(&mut ClientCore) -> T) -> T {
         self.driver.with(0, |peer, _, _| publish(&mut peer.client))
     }
-
 
     pub(crate) fn inbox(&mut self) -> &mut Inbox {
         self.driver.shared()

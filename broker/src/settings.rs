@@ -31,7 +31,9 @@ impl BrokerConfig {
         read: impl Fn(&Path) -> io::Result<String>,
     ) -> Result<Self, SettingsErrors> {
         let mut reader = settings.reader();
-        if !reader.bool("plugin.choria.broker_network", true) {
+        // The adapters are the command's to start; where there are some, a process without a broker has a task.
+        let has_adapters = !reader.list("plugin.choria.adapters", &[]).is_empty();
+        if !reader.bool("plugin.choria.broker_network", true) && !has_adapters {
             reader.problem(
                 "plugin.choria.broker_network",
                 "leaves no broker feature enabled",

@@ -42,6 +42,9 @@ impl Monitor {
         self.back_pressure(&mut text);
         self.refusals(&mut text);
         self.process(&mut text);
+        for render in &self.extra.0 {
+            render(&mut text.0);
+        }
         text.0
     }
 

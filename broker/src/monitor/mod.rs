@@ -46,8 +46,24 @@ use usage::UsageSampler;
 /// # Errors
 /// The address cannot be listened on.
 pub fn serve(broker: Arc<Broker>, address: SocketAddr) -> io::Result<HttpServer> {
+    serve_with(broker, address, Vec::new())
+}
+
+/// Appends figures of its own to those of `/metrics`.
+pub type Renderer = Box<dyn Fn(&mut String) + Send + Sync>;
+
+/// As [`serve`], with the figures of what else runs in the process.
+///
+/// # Errors
+/// As [`serve`].
+pub fn serve_with(
+    broker: Arc<Broker>,
+    address: SocketAddr,
+    extra: Vec<Renderer>,
+) -> io::Result<HttpServer> {
     let monitor = Arc::new(Monitor {
         broker,
+        extra: Extra(extra),
         address: OnceLock::new(),
         usage: UsageSampler::new(),
         requests: std::array::from_fn(|_| AtomicU64::new(0)),
@@ -124,10 +140,20 @@ impl Endpoint {
     }
 }
 
+/// The figures of others.
+struct Extra(Vec<Renderer>);
+
+impl std::fmt::Debug for Extra {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Extra({})", self.0.len())
+    }
+}
+
 /// The state behind all endpoints.
 #[derive(Debug)]
 struct Monitor {
     broker: Arc<Broker>,
+    extra: Extra,
     /// Where monitoring listens; set as soon as it does.
     address: OnceLock<SocketAddr>,
     usage: UsageSampler,

@@ -11,6 +11,7 @@ use muster_broker_core::auth::Authenticator;
 use muster_broker_core::config::{Credentials, TlsOffer};
 use muster_settings::Settings;
 
+use super::adapters::Hosted;
 use super::daemon::{RunWord, block_signals, wait_for_end};
 use crate::exit::{Exit, Failure};
 use crate::files::{self, PidFile};
@@ -76,8 +77,11 @@ pub(crate) struct BrokerArgs {
 }
 
 pub(crate) fn run(args: &BrokerArgs) -> Result<Exit, Failure> {
-    let config = args.config()?;
+    let (config, hosted) = args.config()?;
     let signals = block_signals()?;
+    if !hosted.network {
+        return hosted.run_alone(&signals, config.monitor, args.pid.as_deref());
+    }
     let monitor_address = config.monitor;
     for rule in &config.rules {
         tracing::info!("logins: {rule}");
@@ -87,8 +91,12 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<Exit, Failure> {
         .clone()
         .map(|paths| TlsWatch::new(paths, &config.tls));
     let broker = Arc::new(Broker::start(config).map_err(Failure::new)?);
+    let adapters = hosted.start(Some(broker.address()))?;
     let monitor = monitor_address.map(|address| {
-        monitor::serve(Arc::clone(&broker), address)
+        let extra = adapters
+            .iter()
+            .map(|adapters| Box::new(adapters.renderer()) as _);
+        monitor::serve_with(Arc::clone(&broker), address, extra.collect())
             .map_err(|error| Failure::new(format!("cannot serve monitoring on {address}: {error}")))
     });
     let monitor = monitor.transpose()?;
@@ -106,7 +114,12 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<Exit, Failure> {
         if let Some(tls) = &mut tls {
             tls.look(&broker, files::read);
         }
+        if let Some(adapters) = &adapters {
+            adapters.save();
+        }
     })?;
+    // They stop before the broker they are connected to.
+    drop(adapters);
     // The monitor holds the broker, whose last handle stops it.
     drop(monitor);
     drop(broker);
@@ -132,12 +145,12 @@ fn sign_of_life(broker: &Broker) -> Result<String, String> {
 
 impl BrokerArgs {
     /// The file's settings with the flags over them; starts logging as they say.
-    fn config(&self) -> Result<BrokerConfig, Failure> {
-        let mut config = match &self.config {
+    fn config(&self) -> Result<(BrokerConfig, Hosted), Failure> {
+        let (mut config, hosted) = match &self.config {
             Some(path) => from_file(&files::load(path)?)?,
             None => {
                 log::start("info", &log::Target::Stderr)?;
-                BrokerConfig::default()
+                (BrokerConfig::default(), Hosted::default())
             }
         };
         let address = self.addr.unwrap_or_else(|| config.listen.ip());
@@ -160,7 +173,7 @@ impl BrokerArgs {
             config.tls = paths.load(files::read).map_err(Failure::new)?;
             config.tls_paths = Some(paths);
         }
-        Ok(config)
+        Ok((config, hosted))
     }
 
     fn credentials(&self) -> Option<Credentials> {
@@ -189,13 +202,14 @@ impl BrokerArgs {
     }
 }
 
-fn from_file(settings: &Settings) -> Result<BrokerConfig, Failure> {
+fn from_file(settings: &Settings) -> Result<(BrokerConfig, Hosted), Failure> {
     let config = BrokerConfig::from_settings(settings, files::read).map_err(Failure::new);
+    let hosted = Hosted::read(settings).map_err(Failure::new);
     let mut reader = settings.reader();
     let (level, target) = log::read(&mut reader);
     let log = reader.finish().map_err(Failure::new);
-    let (config, ()) = (config?, log?);
+    let (config, hosted, ()) = (config?, hosted?, log?);
     files::warn(settings);
     log::start(level, &target)?;
-    Ok(config)
+    Ok((config, hosted))
 }

@@ -1,5 +1,6 @@
 //! One module a sub-command: its arguments, what it runs, its exit code.
 
+mod adapters;
 mod ask;
 mod backplane;
 mod broker;

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
+use muster_adapters::AdaptersConfig;
 use muster_broker::BrokerConfig;
 use muster_server::{NodeConfig, NodeFlags};
 use muster_settings::Settings;
@@ -115,7 +116,8 @@ impl ConfigArgs {
                 let mut reader = settings.reader();
                 log::read(&mut reader);
                 let broker = BrokerConfig::from_settings(settings, files::read).map(drop);
-                broker.and_then(|()| reader.finish())
+                let adapters = AdaptersConfig::read(settings).map(drop);
+                broker.and(adapters).and_then(|()| reader.finish())
             }
         };
         result.err().map(|errors| errors.to_string())
@@ -139,8 +141,15 @@ mod tests {
     /// What each provider, with all it needs, makes a role ask for.
     fn asked(role: RoleArg) -> BTreeSet<String> {
         let mut asked = BTreeSet::new();
-        for provider in ["puppet", "file", "choria"] {
+        for (provider, adapter) in [
+            ("puppet", "choria_streams"),
+            ("file", "file"),
+            ("choria", "kafka"),
+        ] {
             let text = format!(
+                "plugin.choria.adapters = <name>\nplugin.choria.adapter.<name>.type = {adapter}\n\
+                 plugin.choria.adapter.<name>.kafka.<setting> = x\n",
+            ) + &format!(
                 "identity = n\nplugin.security.provider = {provider}\nplugin.security.issuer.names = <name>\n\
                  plugin.choria.federation.collectives = a\nplugin.security.file.certificate = c\n\
                  plugin.choria.security.request_signer.url = https://signer.example.net\n"
