@@ -81,6 +81,15 @@ pub(crate) struct OwnSettings {
 }
 
 impl ConnectionArgs {
+    /// What a daemon that is a client goes by: this file, or the usual places.
+    pub(crate) fn of_daemon(config: Option<PathBuf>, insecure: bool) -> Self {
+        Self {
+            config,
+            insecure,
+            ..Self::default()
+        }
+    }
+
     /// Reads flags, files and environment.
     pub(crate) fn client(&self) -> Result<Client, Failure> {
         let around = self.surroundings();

@@ -12,11 +12,16 @@
 
 pub mod call;
 pub mod config;
+pub mod core;
 pub mod csr;
+pub mod daemon;
+pub mod election;
 pub mod helper;
 pub mod host;
 pub mod key_delivery;
+pub mod metrics;
 pub mod queue;
+pub mod rpc;
 mod secret;
 pub mod server_token;
 

@@ -17,6 +17,7 @@ mod man;
 mod ping;
 mod piped;
 mod plugin;
+mod provisioner;
 mod rpc;
 mod server;
 mod tool;
@@ -51,6 +52,8 @@ pub(crate) enum Command {
     Broker(broker::BrokerArgs),
     /// Run a node.
     Server(server::ServerArgs),
+    /// Give nodes without configuration theirs.
+    Provisioner(provisioner::ProvisionerArgs),
     /// Make a certificate authority, and certificates for brokers, nodes and clients.
     Ca(ca::CaArgs),
     /// Make, show and check tokens, and the keys they are signed with.
@@ -86,6 +89,7 @@ impl Command {
             Self::Backplane(_)
             | Self::Broker(_)
             | Self::Server(_)
+            | Self::Provisioner(_)
             | Self::Ca(_)
             | Self::Demo(_)
             | Self::Buildinfo(_)
@@ -110,6 +114,7 @@ pub(crate) fn run(cli: Cli, started: Clock) -> Result<Exit, Failure> {
         Command::Backplane(args) => backplane::run(&args),
         Command::Broker(args) => broker::run(&args),
         Command::Server(args) => server::run(&args),
+        Command::Provisioner(args) => provisioner::run(&args),
         Command::Ca(args) => ca::run(&args),
         Command::Jwt(command) => jwt::run(&command),
         Command::Demo(args) => demo::run(&args),
