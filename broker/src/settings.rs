@@ -31,9 +31,10 @@ impl BrokerConfig {
         read: impl Fn(&Path) -> io::Result<String>,
     ) -> Result<Self, SettingsErrors> {
         let mut reader = settings.reader();
-        // The adapters are the command's to start; where there are some, a process without a broker has a task.
-        let has_adapters = !reader.list("plugin.choria.adapters", &[]).is_empty();
-        if !reader.bool("plugin.choria.broker_network", true) && !has_adapters {
+        // Those are the command's to start; where there are some, a process without a broker has a task.
+        let has_guests = !reader.list("plugin.choria.adapters", &[]).is_empty()
+            | reader.bool("plugin.choria.broker_federation", false);
+        if !reader.bool("plugin.choria.broker_network", true) && !has_guests {
             reader.problem(
                 "plugin.choria.broker_network",
                 "leaves no broker feature enabled",

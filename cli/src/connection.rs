@@ -80,6 +80,20 @@ pub(crate) struct OwnSettings {
     color: bool,
 }
 
+/// What a daemon that connects to brokers finds around it.
+pub(crate) fn surroundings_of_daemon() -> (Surroundings, SrvSurroundings) {
+    let around = ConnectionArgs::default().surroundings();
+    let domain = srv_surroundings(&around);
+    (around, domain)
+}
+
+fn srv_surroundings(around: &Surroundings) -> SrvSurroundings {
+    SrvSurroundings {
+        domain: std::env::var("CHORIA_SRV_DOMAIN").ok(),
+        hostname: around.hostname.clone(),
+    }
+}
+
 impl ConnectionArgs {
     /// What a daemon that is a client goes by: this file, or the usual places.
     pub(crate) fn of_daemon(config: Option<PathBuf>, insecure: bool) -> Self {
@@ -136,10 +150,7 @@ impl ConnectionArgs {
         let checked = FleetSettings::read(settings, &around);
         let federations = std::env::var("CHORIA_FED_COLLECTIVE").ok();
         let discovery = DiscoverySettings::read(settings, federations.as_deref());
-        let around = SrvSurroundings {
-            domain: std::env::var("CHORIA_SRV_DOMAIN").ok(),
-            hostname: around.hostname,
-        };
+        let around = srv_surroundings(&around);
         let brokers = |seeker| SrvQuery::read(settings, seeker, &around);
         let (local, federated) = (brokers(Seeker::Local), brokers(Seeker::Federated));
         let mut reader = settings.reader();

@@ -26,6 +26,7 @@ const CLUSTER: &str = "mcollective";
 /// More workers than this only cost connections.
 const WORKERS_MAX: usize = 64;
 const CLUSTER_KEY: &str = "plugin.choria.federation.cluster";
+const SERVERS_KEY: &str = "plugin.choria.federation_middleware_hosts";
 const MEMBERS_KEY: &str = "plugin.choria.federation.members";
 const FEDERATION_TLS: &str = "plugin.choria.federation.tls";
 const COLLECTIVE_TLS: &str = "plugin.choria.federation.collective.tls";
@@ -104,37 +105,68 @@ struct SideTls {
     files: Option<X509Files>,
 }
 
+#[derive(Debug)]
 struct MemberKeys {
     cluster: String,
     servers: Vec<ServerAddr>,
     tls: SideTls,
 }
 
-impl FederationConfig {
-    /// Reads the settings and the files they name, and asks DNS where they name no servers. `cores` is how many this process may use.
+/// What the settings say, checked but not yet carried out.
+#[derive(Debug)]
+pub struct FederationSettings {
+    /// Whether the broker's process is to run a federation broker.
+    pub enabled: bool,
+    identity: String,
+    workers: usize,
+    checks_subjects: bool,
+    federation_tls: SideTls,
+    members: Vec<MemberKeys>,
+}
+
+impl FederationSettings {
+    /// Reads the settings. `hostname` is the identity of a process that names none, `cores` how many this process may use.
     ///
     /// # Errors
-    /// Everything that is wrong with the settings, or the first thing that is wrong with what they name.
+    /// Every problem, with file and line.
+    pub fn read(settings: &Settings, hostname: &str, cores: usize) -> Result<Self, SettingsErrors> {
+        let mut reader = settings.reader();
+        let read = Self {
+            enabled: reader.bool("plugin.choria.broker_federation", false),
+            identity: reader.string("identity", hostname),
+            workers: reader.whole(
+                "plugin.choria.federation.workers",
+                cores.clamp(1, WORKERS_MAX),
+                1..=WORKERS_MAX,
+            ),
+            checks_subjects: reader.bool("plugin.choria.federation.check_subjects", true),
+            federation_tls: SideTls::read(&mut reader, FEDERATION_TLS),
+            members: read_members(&mut reader),
+        };
+        // The clients' side is looked up later; a mistake in its key is told of now.
+        let servers = reader.list(SERVERS_KEY, &[]);
+        for text in servers {
+            if let Err(error) = ServerAddr::parse(&text) {
+                reader.problem(SERVERS_KEY, format!("is no list of brokers: {error}"));
+            }
+        }
+        reader.finish()?;
+        Ok(read)
+    }
+
+    /// Reads the files of the security provider, and asks DNS where servers are not configured.
+    ///
+    /// # Errors
+    /// What is wrong with the provider's settings or files, or a side without servers.
     pub fn load(
+        self,
         settings: &Settings,
         around: &Surroundings,
         domain: &SrvSurroundings,
-        cores: usize,
         read: impl Fn(&Path) -> io::Result<String>,
-    ) -> Result<Self, FederationConfigError> {
-        let mut reader = settings.reader();
-        let identity = reader.string("identity", &around.hostname);
-        let workers = reader.whole(
-            "plugin.choria.federation.workers",
-            cores.clamp(1, WORKERS_MAX),
-            1..=WORKERS_MAX,
-        );
-        let checks_subjects = reader.bool("plugin.choria.federation.check_subjects", true);
-        let federation_tls = SideTls::read(&mut reader, FEDERATION_TLS);
-        let members = read_members(&mut reader);
-        reader.finish()?;
-
-        let plain = federation_tls.disable && members.iter().all(|member| member.tls.disable);
+    ) -> Result<FederationConfig, FederationConfigError> {
+        let plain =
+            self.federation_tls.disable && self.members.iter().all(|member| member.tls.disable);
         let around = Surroundings {
             // A broker's certificate is the host's, whoever runs it.
             is_root: true,
@@ -165,11 +197,10 @@ impl FederationConfig {
                 How::Configured | How::Records(_) => Ok(found.servers),
             }
         };
-        let key = "plugin.choria.federation_middleware_hosts";
-        let servers = find(Seeker::FederationBroker, "the federation", key)?;
-        let federation = link(servers, &federation_tls, "federation")?;
-        let mut joined = Vec::with_capacity(members.len());
-        for member in members {
+        let servers = find(Seeker::FederationBroker, "the federation", SERVERS_KEY)?;
+        let federation = link(servers, &self.federation_tls, "federation")?;
+        let mut members = Vec::with_capacity(self.members.len());
+        for member in self.members {
             let MemberKeys {
                 cluster,
                 servers,
@@ -182,14 +213,14 @@ impl FederationConfig {
                 servers
             };
             let link = link(servers, &tls, &cluster)?;
-            joined.push(Member { cluster, link });
+            members.push(Member { cluster, link });
         }
-        Ok(Self {
-            identity,
+        Ok(FederationConfig {
+            identity: self.identity,
             federation,
-            members: joined,
-            workers,
-            checks_subjects,
+            members,
+            workers: self.workers,
+            checks_subjects: self.checks_subjects,
         })
     }
 }
@@ -304,5 +335,97 @@ fn check_cluster(reader: &mut Reader<'_>, key: &str, cluster: &str) {
     let is_token = |b: u8| b.is_ascii_graphic() && !matches!(b, b'.' | b'*' | b'>');
     if cluster.is_empty() || !cluster.bytes().all(is_token) {
         reader.problem(key, format!("has {cluster:?}, which makes no subject"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<FederationSettings, String> {
+        let settings = Settings::parse(text, "broker.conf");
+        FederationSettings::read(&settings, "fb1.example.net", 2)
+            .map_err(|errors| errors.to_string())
+    }
+
+    fn load(text: &str) -> Result<FederationConfig, String> {
+        let settings = Settings::parse(text, "broker.conf");
+        let domain = SrvSurroundings::default();
+        let none = |_: &Path| Err(io::ErrorKind::NotFound.into());
+        let read = FederationSettings::read(&settings, "fb1.example.net", 2).unwrap();
+        read.load(&settings, &Surroundings::default(), &domain, none)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_federation_of_one_collective_needs_two_lists_of_servers() {
+        let config = load(
+            "plugin.choria.federation_middleware_hosts = fed1:4222, fed2:4222\n\
+             plugin.choria.middleware_hosts = m1:4222\nplugin.choria.federation.cluster = mt1\n\
+             plugin.choria.federation.tls.disable = 1\nplugin.choria.federation.collective.tls.disable = 1\n",
+        )
+        .unwrap();
+        assert_eq!(config.identity, "fb1.example.net");
+        assert_eq!(config.workers, 2);
+        assert!(config.checks_subjects);
+        assert_eq!(config.federation.client.servers.len(), 2);
+        assert_eq!(config.members.len(), 1);
+        assert_eq!(config.members[0].cluster, "mt1");
+        assert_eq!(
+            config.members[0].link.client.servers,
+            [ServerAddr::new("m1", 4222)]
+        );
+        assert_eq!(config.members[0].link.client.tls, TlsMode::Off);
+    }
+
+    #[test]
+    fn several_collectives_have_servers_of_their_own() {
+        let config = load(
+            "plugin.choria.federation_middleware_hosts = fed1:4222\nplugin.choria.federation.members = mt1, de1\n\
+             plugin.choria.federation.member.mt1.middleware_hosts = m1:4222\n\
+             plugin.choria.federation.member.de1.middleware_hosts = d1:4222, d2:4222\n\
+             plugin.choria.federation.member.mt1.tls.disable = y\nplugin.choria.federation.member.de1.tls.disable = y\n\
+             plugin.choria.federation.tls.disable = y\n",
+        )
+        .unwrap();
+        let servers: Vec<usize> = config
+            .members
+            .iter()
+            .map(|member| member.link.client.servers.len())
+            .collect();
+        assert_eq!(servers, [1, 2]);
+    }
+
+    #[test]
+    fn every_mistake_is_named_with_its_line() {
+        let text = read(
+            "plugin.choria.federation.workers = 100\nplugin.choria.federation.members = a.b, c, c\n\
+             plugin.choria.federation.cluster = x\nplugin.choria.federation.tls.cert = /no/such.pem\n\
+             plugin.choria.federation_middleware_hosts = fed1:none\n",
+        )
+        .unwrap_err();
+        for wanted in [
+            "broker.conf:1",
+            "100",
+            "broker.conf:2",
+            "\"a.b\"",
+            "twice",
+            "broker.conf:3",
+            "member.c.middleware_hosts",
+            "federation.tls.key",
+            "broker.conf:5",
+        ] {
+            assert!(text.contains(wanted), "{wanted} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_side_without_servers_is_named() {
+        let text = "plugin.choria.use_srv = 0\nplugin.choria.federation.tls.disable = 1\n\
+                    plugin.choria.federation.collective.tls.disable = 1\n";
+        let error = load(text).unwrap_err();
+        assert!(error.contains("federation_middleware_hosts"), "{error}");
+        let error = load(&format!("{text}{SERVERS_KEY} = f:1\n")).unwrap_err();
+        assert!(error.contains("the collective mcollective"), "{error}");
     }
 }

@@ -24,5 +24,5 @@ pub mod metrics;
 pub mod side;
 
 pub use bridge::{Bridge, Refusal, Request};
-pub use config::FederationConfig;
+pub use config::{FederationConfig, FederationSettings};
 pub use daemon::Federation;

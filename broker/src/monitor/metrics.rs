@@ -42,7 +42,7 @@ impl Monitor {
         self.back_pressure(&mut text);
         self.refusals(&mut text);
         self.process(&mut text);
-        for render in &self.extra.0 {
+        for render in &self.guests.metrics {
             render(&mut text.0);
         }
         text.0

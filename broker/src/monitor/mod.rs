@@ -46,24 +46,43 @@ use usage::UsageSampler;
 /// # Errors
 /// The address cannot be listened on.
 pub fn serve(broker: Arc<Broker>, address: SocketAddr) -> io::Result<HttpServer> {
-    serve_with(broker, address, Vec::new())
+    serve_with(broker, address, Guests::default())
 }
 
-/// Appends figures of its own to those of `/metrics`.
-pub type Renderer = Box<dyn Fn(&mut String) + Send + Sync>;
+/// What else runs in the process, and shows itself here.
+#[derive(Default)]
+pub struct Guests {
+    /// Each appends series of its own to `/metrics`.
+    pub metrics: Vec<Box<dyn Fn(&mut String) + Send + Sync>>,
+    /// Further pages, by path.
+    pub pages: Vec<(&'static str, Page)>,
+}
 
-/// As [`serve`], with the figures of what else runs in the process.
+/// Makes one page.
+pub type Page = Box<dyn Fn() -> HttpResponse + Send + Sync>;
+
+impl std::fmt::Debug for Guests {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let pages: Vec<&str> = self.pages.iter().map(|(path, _)| *path).collect();
+        f.debug_struct("Guests")
+            .field("metrics", &self.metrics.len())
+            .field("pages", &pages)
+            .finish()
+    }
+}
+
+/// As [`serve`], with what else runs in the process.
 ///
 /// # Errors
 /// As [`serve`].
 pub fn serve_with(
     broker: Arc<Broker>,
     address: SocketAddr,
-    extra: Vec<Renderer>,
+    guests: Guests,
 ) -> io::Result<HttpServer> {
     let monitor = Arc::new(Monitor {
         broker,
-        extra: Extra(extra),
+        guests,
         address: OnceLock::new(),
         usage: UsageSampler::new(),
         requests: std::array::from_fn(|_| AtomicU64::new(0)),
@@ -117,10 +136,10 @@ impl Endpoint {
     }
 
     fn at(path: &str) -> Option<Self> {
-        let path = if path == "/subscriptionsz" {
-            "/subsz"
-        } else {
-            path
+        let path = match path {
+            "/subscriptionsz" => "/subsz",
+            "/choria/prometheus" | "/choria/metrics" => "/metrics",
+            path => path,
         };
         Self::ALL
             .into_iter()
@@ -140,20 +159,11 @@ impl Endpoint {
     }
 }
 
-/// The figures of others.
-struct Extra(Vec<Renderer>);
-
-impl std::fmt::Debug for Extra {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Extra({})", self.0.len())
-    }
-}
-
 /// The state behind all endpoints.
 #[derive(Debug)]
 struct Monitor {
     broker: Arc<Broker>,
-    extra: Extra,
+    guests: Guests,
     /// Where monitoring listens; set as soon as it does.
     address: OnceLock<SocketAddr>,
     usage: UsageSampler,
@@ -163,7 +173,15 @@ struct Monitor {
 impl Monitor {
     fn answer(&self, request: &HttpRequest) -> HttpResponse {
         let Some(endpoint) = Endpoint::at(&request.path) else {
-            return HttpResponse::text(404, "404 page not found\n");
+            let guest = self
+                .guests
+                .pages
+                .iter()
+                .find(|(path, _)| *path == request.path);
+            return match guest {
+                Some((_, page)) => page(),
+                None => HttpResponse::text(404, "404 page not found\n"),
+            };
         };
         self.requests[endpoint as usize].fetch_add(1, Ordering::Relaxed);
         let params = Params::new(&request.query);

@@ -11,8 +11,8 @@ use muster_broker_core::auth::Authenticator;
 use muster_broker_core::config::{Credentials, TlsOffer};
 use muster_settings::Settings;
 
-use super::adapters::Hosted;
 use super::daemon::{RunWord, block_signals, wait_for_end};
+use super::hosted::Hosted;
 use crate::exit::{Exit, Failure};
 use crate::files::{self, PidFile};
 use crate::log;
@@ -91,12 +91,9 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<Exit, Failure> {
         .clone()
         .map(|paths| TlsWatch::new(paths, &config.tls));
     let broker = Arc::new(Broker::start(config).map_err(Failure::new)?);
-    let adapters = hosted.start(Some(broker.address()))?;
+    let running = hosted.start(Some(broker.address()))?;
     let monitor = monitor_address.map(|address| {
-        let extra = adapters
-            .iter()
-            .map(|adapters| Box::new(adapters.renderer()) as _);
-        monitor::serve_with(Arc::clone(&broker), address, extra.collect())
+        monitor::serve_with(Arc::clone(&broker), address, running.guests())
             .map_err(|error| Failure::new(format!("cannot serve monitoring on {address}: {error}")))
     });
     let monitor = monitor.transpose()?;
@@ -114,14 +111,11 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<Exit, Failure> {
         if let Some(tls) = &mut tls {
             tls.look(&broker, files::read);
         }
-        if let Some(adapters) = &adapters {
-            adapters.save();
-        }
+        running.look_after();
     })?;
-    // They stop before the broker they are connected to.
-    drop(adapters);
-    // The monitor holds the broker, whose last handle stops it.
+    // The monitor holds the broker and its guests, whose last handles stop them; guests before the broker they are connected to.
     drop(monitor);
+    drop(running);
     drop(broker);
     drop(pid);
     Ok(Exit::Success)
@@ -204,7 +198,7 @@ impl BrokerArgs {
 
 fn from_file(settings: &Settings) -> Result<(BrokerConfig, Hosted), Failure> {
     let config = BrokerConfig::from_settings(settings, files::read).map_err(Failure::new);
-    let hosted = Hosted::read(settings).map_err(Failure::new);
+    let hosted = Hosted::read(settings);
     let mut reader = settings.reader();
     let (level, target) = log::read(&mut reader);
     let log = reader.finish().map_err(Failure::new);

@@ -1,6 +1,5 @@
 //! One module a sub-command: its arguments, what it runs, its exit code.
 
-mod adapters;
 mod ask;
 mod backplane;
 mod broker;
@@ -10,7 +9,9 @@ mod completion;
 mod daemon;
 mod demo;
 mod facts;
+mod federation;
 mod find;
+mod hosted;
 mod inventory;
 mod jwt;
 mod man;
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Backplane(backplane::BackplaneArgs),
     /// Run the network broker.
     Broker(broker::BrokerArgs),
+    /// Run a federation broker, without a network broker.
+    Federation(federation::FederationArgs),
     /// Run a node.
     Server(server::ServerArgs),
     /// Give nodes without configuration theirs.
@@ -89,6 +92,7 @@ impl Command {
             Self::Backplane(_)
             | Self::Broker(_)
             | Self::Server(_)
+            | Self::Federation(_)
             | Self::Provisioner(_)
             | Self::Ca(_)
             | Self::Demo(_)
@@ -113,6 +117,7 @@ pub(crate) fn run(cli: Cli, started: Clock) -> Result<Exit, Failure> {
         Command::Plugin(command) => plugin::run(&command),
         Command::Backplane(args) => backplane::run(&args),
         Command::Broker(args) => broker::run(&args),
+        Command::Federation(args) => federation::run(&args),
         Command::Server(args) => server::run(&args),
         Command::Provisioner(args) => provisioner::run(&args),
         Command::Ca(args) => ca::run(&args),

@@ -5,11 +5,11 @@
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
-use muster_adapters::AdaptersConfig;
 use muster_broker::BrokerConfig;
 use muster_server::{NodeConfig, NodeFlags};
 use muster_settings::Settings;
 
+use crate::commands::hosted;
 use crate::connection::ConnectionArgs;
 use crate::exit::{Exit, Failure};
 use crate::render::config::{Effective, Key, Role, known_keys};
@@ -116,8 +116,8 @@ impl ConfigArgs {
                 let mut reader = settings.reader();
                 log::read(&mut reader);
                 let broker = BrokerConfig::from_settings(settings, files::read).map(drop);
-                let adapters = AdaptersConfig::read(settings).map(drop);
-                broker.and(adapters).and_then(|()| reader.finish())
+                let hosted = hosted::check(settings).map(drop);
+                broker.and(hosted).and_then(|()| reader.finish())
             }
         };
         result.err().map(|errors| errors.to_string())
