@@ -108,6 +108,17 @@ impl Poller {
             .register(stream.source(), token_of(key), both)
     }
 
+    /// Reports a stream that is registered already under another key from now on.
+    ///
+    /// # Errors
+    /// The operating system's refusal.
+    pub fn rekey_stream(&self, stream: &mut Stream, key: Key) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.poll
+            .registry()
+            .reregister(stream.source(), token_of(key), both)
+    }
+
     /// Waits for events, at most `timeout`; an interrupted wait is an empty turn.
     ///
     /// # Errors
