@@ -9,7 +9,7 @@ use crate::account::{Account, accounts};
 use crate::cluster::{Cluster, ClusterCell};
 use crate::config::CoreConfig;
 use crate::counters::{Counters, PublishedCounters};
-use crate::ids::{AccountId, Cid, ShardId};
+use crate::ids::{AccountId, Cid, ConnRef, ShardId};
 use crate::inbox::Inbox;
 use crate::routes::Routes;
 use crate::table::ConnTable;
@@ -98,6 +98,17 @@ impl BrokerCore {
     /// The membership, where the broker is a member of a cluster. No other lock may be taken while it is held.
     pub fn cluster(&self) -> Option<MutexGuard<'_, Cluster>> {
         self.cluster.as_ref().map(ClusterCell::lock)
+    }
+
+    /// As [`Self::cluster`], for the one who carries out what it wants: it leaves no mark for [`Self::take_cluster_touched`].
+    pub fn attend_cluster(&self) -> Option<MutexGuard<'_, Cluster>> {
+        self.cluster.as_ref().map(ClusterCell::attend)
+    }
+
+    /// The shard of a connection, while it lives.
+    #[must_use]
+    pub fn owner(&self, conn: ConnRef) -> Option<ShardId> {
+        self.table.with(conn, |shared| ShardId(shared.owner))
     }
 
     /// Whether the membership was looked at since this was last asked, so that it may have something to do.

@@ -24,6 +24,11 @@ impl<T> ChunkSlab<T> {
         self.len
     }
 
+    /// All indices are below this.
+    pub(crate) fn capacity(&self) -> u32 {
+        u32::try_from(self.chunks.len() * CHUNK).expect("under 2^32 elements")
+    }
+
     /// The index the next insertion will use.
     pub(crate) fn reserve(&mut self) -> u32 {
         if self.free.is_empty() {

@@ -505,6 +505,11 @@ impl ClusterCell {
         guard
     }
 
+    /// The machine for its attendant, who leaves no mark.
+    pub(crate) fn attend(&self) -> MutexGuard<'_, Cluster> {
+        self.machine.lock()
+    }
+
     /// Whether it was locked since this was last asked.
     pub(crate) fn take_touched(&self) -> bool {
         self.touched.load(Ordering::Relaxed) && self.touched.swap(false, Ordering::AcqRel)

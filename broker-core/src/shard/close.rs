@@ -10,7 +10,7 @@ use muster_wire::encode::put_err;
 use super::{ConnInfo, ShardCore};
 use crate::close::CloseReason;
 use crate::conn::{Parked, Phase};
-use crate::ids::Key;
+use crate::ids::{ConnRef, Key};
 use crate::stamp::Stamp;
 use crate::table::Life;
 
@@ -89,6 +89,13 @@ impl ShardCore {
             .collect();
         for key in keys {
             self.close(key, CloseReason::ServerShutdown, now);
+        }
+    }
+
+    /// Closes a connection that another thread knows by its place in the table, if it lives and is of this shard.
+    pub fn close_conn(&mut self, conn: ConnRef, reason: CloseReason, now: Duration) {
+        if let Some(key) = self.key_of(conn) {
+            self.close(key, reason, now);
         }
     }
 

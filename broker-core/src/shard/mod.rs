@@ -8,6 +8,7 @@
 //! `route.rs` and its kin are the connections to other brokers, `timeout.rs` what is due, `close.rs` how a connection ends,
 //! `snapshot.rs` what monitoring sees.
 
+mod announce;
 mod client;
 mod close;
 mod login;
@@ -30,6 +31,7 @@ use muster_wire::encode::{MsgHead, put_err, put_info};
 use muster_wire::info::Info;
 use muster_wire::limits::Limits;
 
+use self::announce::Announced;
 use crate::account::DEFAULT_ACCOUNT_ID;
 use crate::auth::Refused;
 use crate::broker::BrokerCore;
@@ -116,6 +118,7 @@ pub struct ShardCore {
     strings: Vec<Arc<str>>,
     verdicts: Verdicts,
     refused: VecDeque<Refused>,
+    announced: Announced,
 }
 
 impl ShardCore {
@@ -151,6 +154,7 @@ impl ShardCore {
             strings: Vec::new(),
             verdicts: Verdicts::new(seed),
             refused: VecDeque::new(),
+            announced: Announced::default(),
             broker,
         }
     }
@@ -297,6 +301,7 @@ impl ShardCore {
     /// Goes on with connections that stopped for their bound, as far as this turn's bound allows.
     pub fn resume(&mut self, now: Duration) {
         self.resume_routes();
+        self.announce_some();
         for _ in 0..self.ready.len() {
             // A fan-out goes no faster than its receivers are flushed, or all of it lies in memory at once.
             if self.deliveries_left == 0 || self.dirty.len() > DIRTY_MAX {
@@ -322,7 +327,8 @@ impl ShardCore {
     #[must_use]
     pub fn has_work(&self) -> bool {
         let idle = self.ready.is_empty() && self.dirty.is_empty() && self.readable.is_empty();
-        !(idle && self.route_work.is_empty() && self.leaving.is_empty())
+        let routes_idle = self.route_work.is_empty() && self.leaving.is_empty();
+        !(idle && routes_idle) || self.announced.is_under_way()
     }
 
     /// Takes what other shards left for this one.
@@ -462,6 +468,11 @@ impl ShardCore {
             auth_required: config.authenticator.is_some(),
             tls_required: config.tls != TlsOffer::Off,
             tls_verify: config.tls == TlsOffer::Mutual,
+            connect_urls: match &self.announced.urls {
+                Some(urls) => urls.to_vec(),
+                None => config.info.connect_urls.clone(),
+            },
+            lame_duck: self.announced.lame_duck,
             ..config.info.clone()
         }
     }
