@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use muster_broker_core::config::CoreConfig;
 
+use crate::cluster::ClusterSetting;
 use crate::tls::{TlsPaths, TlsSetting};
 
 /// Everything a broker needs to start.
@@ -23,6 +24,8 @@ pub struct BrokerConfig {
     pub server_name: Option<String>,
     /// What is in force of who may connect, a sentence each, for the log.
     pub rules: Vec<String>,
+    /// The cluster the broker is in, if any.
+    pub cluster: Option<ClusterSetting>,
     /// Limits and delays. `info`, `tls` and `seed` are filled in at start.
     pub core: CoreConfig,
 }
@@ -52,6 +55,7 @@ impl Default for BrokerConfig {
             tls_paths: None,
             server_name: None,
             rules: Vec::new(),
+            cluster: None,
             core: CoreConfig {
                 connections_max: CONNECTIONS_MAX,
                 ..CoreConfig::default()

@@ -7,6 +7,7 @@
 
 pub mod auth;
 pub mod capacity;
+mod cluster;
 pub mod config;
 pub mod monitor;
 pub mod running;
@@ -16,6 +17,7 @@ mod shard;
 mod tls;
 mod watch;
 
+pub use cluster::ClusterSetting;
 pub use config::BrokerConfig;
 pub use running::{Broker, StartError};
 pub use tls::{TlsPaths, TlsPathsError, TlsSetting};

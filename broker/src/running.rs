@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, bounded};
 use muster_broker_core::broker::BrokerCore;
+use muster_broker_core::cluster::Cluster;
 use muster_broker_core::config::CoreConfig;
 use muster_broker_core::ids::ShardId;
 use muster_broker_core::shard::ShardCore;
@@ -22,6 +23,7 @@ use parking_lot::Mutex;
 
 use crate::auth::RefusalLog;
 use crate::capacity::Capacity;
+use crate::cluster::{Director, RouteWork, WorkQueue};
 use crate::config::BrokerConfig;
 use crate::server_id::server_id;
 use crate::shard::{Question, ShardEvent, ShardLinks, ShardLoop};
@@ -41,6 +43,8 @@ pub const NATS_VERSION: &str = "2.15.0";
 pub enum StartError {
     /// The address cannot be listened on.
     Listen(SocketAddr, io::Error),
+    /// Routes are to speak TLS, but the broker has no certificate with a CA.
+    RouteTls,
     /// Something else of the operating system.
     System(&'static str, io::Error),
 }
@@ -57,6 +61,8 @@ impl std::fmt::Display for StartError {
             Self::Listen(address, error) => {
                 write!(formatter, "cannot listen on {address}: {error}")
             }
+            Self::RouteTls => formatter
+                .write_str("routes are to speak TLS, which needs a certificate, its key and a CA"),
             Self::System(what, error) => write!(formatter, "cannot {what}: {error}"),
         }
     }
@@ -69,6 +75,9 @@ impl std::error::Error for StartError {}
 pub struct Broker {
     core: Arc<BrokerCore>,
     address: SocketAddr,
+    peer_address: Option<SocketAddr>,
+    works: Arc<[WorkQueue]>,
+    director: Option<Director>,
     capacity: Capacity,
     wakes: Arc<[Wake]>,
     questions: Vec<Questions>,
@@ -111,14 +120,25 @@ impl Broker {
         let claim =
             Claim::new(config.listen).map_err(|error| StartError::Listen(config.listen, error))?;
         let address = claim.address();
-        let core = Arc::new(BrokerCore::new(
-            core_config(&config, address, capacity),
-            capacity.shards,
-        ));
+        let route_claim = config.cluster.as_ref().map(|cluster| {
+            Claim::new(cluster.listen).map_err(|error| StartError::Listen(cluster.listen, error))
+        });
+        let mut route_claim = route_claim.transpose()?;
+        let peer_address = route_claim.as_ref().map(Claim::address);
+        let route_tls = config.cluster.as_ref().is_some_and(|cluster| cluster.tls);
+        if route_tls && config.tls.route.is_none() {
+            return Err(StartError::RouteTls);
+        }
+        let core = core(&config, address, peer_address, capacity);
+        let works: Arc<[WorkQueue]> = (0..capacity.shards).map(|_| WorkQueue::default()).collect();
+        let touched = peer_address.map(|_| Director::sign());
         let (sender, events) = bounded(EVENTS_MAX);
         let mut broker = Self {
-            core,
+            core: Arc::new(core),
             address,
+            peer_address,
+            works,
+            director: None,
             capacity,
             wakes,
             questions: (0..capacity.shards).map(|_| Questions::default()).collect(),
@@ -143,13 +163,16 @@ impl Broker {
                 stop: Arc::clone(&broker.stop),
                 tls: Arc::clone(&broker.tls),
                 clock: broker.clock,
+                work: broker.works[usize::from(shard)].clone(),
+                cluster: touched.as_ref().map(|(sender, _)| sender.clone()),
+                route_tls,
             };
             let started = started.clone();
-            let claim = claim.take();
+            let claims = (claim.take(), route_claim.take());
             let thread = std::thread::Builder::new()
                 .name(format!("shard-{shard}"))
                 .spawn(move || {
-                    let shard = prepare(ShardId(shard), links, claim, address, capacity, highest);
+                    let shard = prepare(ShardId(shard), links, claims, address, capacity, highest);
                     match shard {
                         Ok(shard) => {
                             let _ = started.send(Ok(()));
@@ -170,6 +193,14 @@ impl Broker {
                 .unwrap_or_else(|_| Err(io::Error::other("a shard died")));
             result.map_err(|error| StartError::Listen(address, error))?;
         }
+        // The listener for routes is up before the first dial: a peer that hears of this broker tries once only.
+        if let Some(touched) = touched {
+            let (core, works) = (Arc::clone(&broker.core), Arc::clone(&broker.works));
+            let wakes = Arc::clone(&broker.wakes);
+            let director = Director::start(core, works, wakes, broker.clock, touched)
+                .map_err(|error| StartError::System("start a thread", error))?;
+            broker.director = Some(director);
+        }
         Ok(broker)
     }
 
@@ -177,6 +208,37 @@ impl Broker {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where peers connect, where the broker is in a cluster.
+    #[must_use]
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.peer_address
+    }
+
+    /// Goes into lame duck: no more clients are taken, those that are here are told to connect elsewhere, and whoever is left after
+    /// `grace` is closed in turn, evenly over `duration`. Peers no longer send clients here; routes stay up until the broker stops.
+    pub fn start_lame_duck(&self, grace: Duration, duration: Duration) {
+        let urls = self.core.cluster().map(|mut cluster| {
+            cluster.start_lame_duck(self.clock.now());
+            cluster.connect_urls()
+        });
+        let urls: Arc<[String]> = urls.unwrap_or_default().into();
+        for (work, wake) in self.works.iter().zip(self.wakes.iter()) {
+            work.push(RouteWork::LameDuck {
+                urls: Arc::clone(&urls),
+                grace,
+                duration,
+            });
+            wake.wake();
+        }
+    }
+
+    /// Whether a lame duck has no client left.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        let shards = self.ask_loops(|shard, _| shard.is_drained());
+        shards.into_iter().all(|drained| drained == Some(true))
     }
 
     /// What this host will hold.
@@ -284,6 +346,8 @@ impl Broker {
                 Err(_) => tracing::error!("a shard ended with a defect"),
             }
         }
+        // Last, for the shards hold its sign.
+        self.director = None;
         self.log_events();
     }
 }
@@ -309,6 +373,7 @@ impl ShardEvent {
             // Their log has a memory: see `auth::log`.
             Self::Refused(_) => {}
             Self::Tls(peer, error) => tracing::info!(%peer, "TLS failed: {error}"),
+            Self::RouteTls(peer, error) => tracing::warn!(%peer, "TLS of a route failed: {error}"),
             Self::Accept(error) => tracing::warn!(%error, "cannot accept"),
             Self::Defect(what) => tracing::error!("a defect was caught: {what}"),
         }
@@ -318,7 +383,7 @@ impl ShardEvent {
 fn prepare(
     id: ShardId,
     links: ShardLinks,
-    claim: Option<Claim>,
+    (claim, route_claim): (Option<Claim>, Option<Claim>),
     address: SocketAddr,
     capacity: Capacity,
     highest: u32,
@@ -330,7 +395,7 @@ fn prepare(
         Some(claim) => claim.into_listener(),
         None => Listener::join(address)?,
     };
-    ShardLoop::new(id, links, listener)
+    ShardLoop::new(id, links, listener, route_claim.map(Claim::into_listener))
 }
 
 /// Whether a thread may leave the shared descriptor table; tried on a thread that ends at once.
@@ -341,6 +406,25 @@ fn private_tables_work() -> bool {
     std::thread::spawn(move || take_private_table(highest).is_ok())
         .join()
         .unwrap_or(false)
+}
+
+fn core(
+    config: &BrokerConfig,
+    address: SocketAddr,
+    peers: Option<SocketAddr>,
+    capacity: Capacity,
+) -> BrokerCore {
+    let mut core = core_config(config, address, capacity);
+    let (Some(setting), Some(peers)) = (&config.cluster, peers) else {
+        return BrokerCore::new(core, capacity.shards);
+    };
+    let cluster = setting.core_config(peers, address, config.server_name.as_deref());
+    core.info.cluster = Some(cluster.name.clone());
+    core.route.tls = setting.tls;
+    core.route.tls_timeout = core.tls_timeout;
+    let cluster = Cluster::new(cluster, &core.info, core.seed);
+    core.info.connect_urls = cluster.connect_urls();
+    BrokerCore::clustered(core, capacity.shards, cluster)
 }
 
 fn core_config(config: &BrokerConfig, address: SocketAddr, capacity: Capacity) -> CoreConfig {

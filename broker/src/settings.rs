@@ -7,13 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_broker_core::auth::Authenticator;
-use muster_broker_core::config::{CoreConfig, Credentials};
+use muster_broker_core::config::{CoreConfig, Credentials, TlsOffer};
 use muster_reactor::tls::{TlsConfigError, TlsFiles};
 use muster_settings::{Reader, Settings, SettingsErrors};
 
+use self::cluster::Around;
 use crate::auth::{FleetAuth, FleetRules};
 use crate::config::{BrokerConfig, CLIENT_PORT, CONNECTIONS_MAX};
 use crate::tls::{TlsPaths, TlsSetting};
+
+mod cluster;
 
 /// Payloads above this are refused as a setting: one message would be an eighth of what may wait for a connection.
 const PAYLOAD_MAX: usize = 8 << 20;
@@ -59,14 +62,23 @@ impl BrokerConfig {
         let encrypted = reader.has("plugin.security.file.certificate");
         let rules = FleetRules::read(&mut reader, encrypted, &read);
         let (tls, tls_paths) = tls(&mut reader, rules.admits_unverified(), read);
+        let server_name = reader.opt_string("identity");
+        let around = Around {
+            address,
+            identity: server_name.as_deref(),
+            has_tls: tls.offer != TlsOffer::Off,
+            has_mutual_tls: tls.route.is_some(),
+        };
+        let cluster = cluster::cluster(&mut reader, &around);
         let config = Self {
             listen: SocketAddr::new(address, port),
             monitor: (monitor_port != 0).then(|| SocketAddr::new(monitor_address, monitor_port)),
             shards: shards(&mut reader),
             tls,
             tls_paths,
-            server_name: reader.opt_string("identity"),
+            server_name,
             rules: rules.sentences(),
+            cluster,
             core: core(&mut reader, rules),
         };
         reader.finish()?;
@@ -200,7 +212,6 @@ fn tls(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use muster_broker_core::config::TlsOffer;
 
     fn read(text: &str) -> Result<BrokerConfig, String> {
         let settings = Settings::parse(text, "broker.conf");

@@ -2,7 +2,11 @@
 //!
 //! One turn: timers, notices of other shards, readiness (bounded bytes a connection), what was cut short in an earlier turn,
 //! a bounded run of flushes, wake-ups for other shards, sleep.
+//! `shard/route.rs` holds what a cluster adds, `shard/drain.rs` how clients are sent away.
 //! The loop owns sockets and the poll; what a byte means is decided in `broker-core`.
+
+mod drain;
+mod route;
 
 use std::collections::VecDeque;
 use std::io;
@@ -30,6 +34,8 @@ use muster_reactor::tls::{TlsError, TlsSession};
 use muster_reactor::wake::Wake;
 use parking_lot::Mutex;
 
+use self::drain::Drain;
+use crate::cluster::{DIAL_BASE, Dials, WorkQueue};
 use crate::tls::{TlsSetting, TlsSlot};
 
 /// Bytes read at a time, and from one connection in one turn.
@@ -56,6 +62,10 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// How long a stopping shard may take to flush.
 const STOP_MAX: Duration = Duration::from_millis(500);
 
+/// The number of the clients' listener in the poll, and of that for routes.
+const CLIENTS: u32 = 0;
+const ROUTES: u32 = 1;
+
 /// A question to a shard, answered on its own thread between two steps.
 pub(crate) type Question = Box<dyn FnOnce(&ShardLoop, Duration) + Send>;
 
@@ -68,6 +78,8 @@ pub(crate) enum ShardEvent {
     Refused(Box<Refused>),
     /// A connection's TLS failed, with the cause.
     Tls(SocketAddr, String),
+    /// The TLS of a route failed, with the cause.
+    RouteTls(SocketAddr, String),
     /// Accepting failed.
     Accept(io::Error),
     /// A defect was caught while a connection was served.
@@ -83,10 +95,26 @@ pub(crate) struct ShardLinks {
     pub(crate) stop: Arc<AtomicBool>,
     pub(crate) tls: Arc<TlsSlot>,
     pub(crate) clock: Clock,
+    pub(crate) work: WorkQueue,
+    /// The sign for the director, where there is a cluster.
+    pub(crate) cluster: Option<Sender<()>>,
+    /// Whether routes speak TLS.
+    pub(crate) route_tls: bool,
+}
+
+/// What a socket is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Client,
+    /// A peer dialled.
+    RouteIn,
+    /// This broker dialled.
+    RouteOut,
 }
 
 struct Io {
     key: Key,
+    kind: Kind,
     channel: Channel,
     backlog: Backlog<Segment>,
     /// The socket may hold bytes, or its end, that no event will report again.
@@ -96,12 +124,33 @@ struct Io {
     tls_version: u32,
 }
 
+impl Io {
+    fn new(key: Key, channel: Channel, tls_version: u32) -> Self {
+        Self {
+            key,
+            kind: Kind::Client,
+            channel,
+            backlog: Backlog::default(),
+            unread: false,
+            writable: true,
+            tls_version,
+        }
+    }
+}
+
 pub(crate) struct ShardLoop {
     id: ShardId,
     core: ShardCore,
     links: ShardLinks,
     poller: Poller,
-    listener: Listener,
+    /// None once the broker is a lame duck.
+    listener: Option<Listener>,
+    /// On one shard of a broker in a cluster.
+    route_listener: Option<Listener>,
+    dials: Dials,
+    accept_routes_again: bool,
+    route_tls_told: Option<Duration>,
+    drain: Option<Drain>,
     spare: Spare,
     ios: Vec<Option<Box<Io>>>,
     timers: Timers,
@@ -121,17 +170,30 @@ pub(crate) struct ShardLoop {
 
 impl ShardLoop {
     /// Opens the poll in the calling thread's descriptor table.
-    pub(crate) fn new(id: ShardId, links: ShardLinks, mut listener: Listener) -> io::Result<Self> {
+    pub(crate) fn new(
+        id: ShardId,
+        links: ShardLinks,
+        mut listener: Listener,
+        mut route_listener: Option<Listener>,
+    ) -> io::Result<Self> {
         let poller = Poller::new()?;
         poller.register_wake(&links.wakes[usize::from(id.0)])?;
-        poller.register_listener(&mut listener, 0)?;
+        poller.register_listener(&mut listener, CLIENTS)?;
+        if let Some(routes) = &mut route_listener {
+            poller.register_listener(routes, ROUTES)?;
+        }
         let (tls, tls_version) = links.tls.newer(None).unwrap_or_default();
         Ok(Self {
             id,
             core: ShardCore::new(Arc::clone(&links.core), id),
             links,
             poller,
-            listener,
+            listener: Some(listener),
+            route_listener,
+            dials: Dials::default(),
+            accept_routes_again: false,
+            route_tls_told: None,
+            drain: None,
             spare: Spare::take(),
             ios: Vec::new(),
             timers: Timers::new(),
@@ -173,9 +235,11 @@ impl ShardLoop {
         self.handshaken = Duration::ZERO;
         self.fire_timers();
         self.core.handle_notices(self.links.clock.now());
+        self.do_work();
         self.handle_events();
         self.resume();
         self.recheck_some();
+        self.drain_some();
         self.flush_dirty();
         self.log_ended();
         self.answer_questions();
@@ -184,12 +248,14 @@ impl ShardLoop {
         while let Some((key, at)) = self.core.poll_timer() {
             self.timers.schedule(timer_key(key), at);
         }
+        self.report_to_director();
         Ok(())
     }
 
     fn sleep(&mut self) -> io::Result<()> {
         let busy = self.core.has_work()
             || self.accept_again
+            || self.accept_routes_again
             || self.recheck_from.is_some()
             || !self.unread.is_empty()
             || !self.reflush.is_empty();
@@ -198,8 +264,8 @@ impl ShardLoop {
             Duration::ZERO
         } else {
             let now = self.links.clock.now();
-            self.timers
-                .next()
+            let next = self.timers.next().into_iter().chain(self.next_drain(now));
+            next.min()
                 .map_or(SLEEP_MAX, |at| at.saturating_sub(now).min(SLEEP_MAX))
         };
         self.poller.wait(Some(timeout))?;
@@ -233,7 +299,7 @@ impl ShardLoop {
                 continue;
             };
             checked += 1;
-            if let Err(error) = recheck(&io.channel, &self.tls, true) {
+            if let Err(error) = recheck(io, &self.tls, true) {
                 let key = io.key;
                 if let Ok(peer) = io.channel.stream().peer_address() {
                     self.tell(ShardEvent::Tls(peer, error.to_string()));
@@ -249,6 +315,9 @@ impl ShardLoop {
     fn fire_timers(&mut self) {
         let now = self.links.clock.now();
         while let Some(key) = self.timers.expire(now) {
+            if self.expire_dial(key) {
+                continue;
+            }
             self.core.handle_timeout(key_of_timer(key), now);
         }
     }
@@ -258,6 +327,7 @@ impl ShardLoop {
         for event in &events {
             match *event {
                 Ready::Woken => self.links.wakes[usize::from(self.id.0)].drain(),
+                Ready::Accept(ROUTES) => self.accept_routes_again = true,
                 Ready::Accept(_) => self.accept_again = true,
                 Ready::Stream {
                     key,
@@ -265,6 +335,10 @@ impl ShardLoop {
                     writable,
                     ended,
                 } => {
+                    if key.index >= DIAL_BASE {
+                        self.handle_dial(key, ended);
+                        continue;
+                    }
                     self.handle_stream(key, readable, writable, ended);
                 }
             }
@@ -272,6 +346,9 @@ impl ShardLoop {
         self.events = events;
         if std::mem::take(&mut self.accept_again) {
             self.accept();
+        }
+        if std::mem::take(&mut self.accept_routes_again) {
+            self.accept_routes();
         }
     }
 
@@ -306,7 +383,10 @@ impl ShardLoop {
 
     fn accept(&mut self) {
         for _ in 0..ACCEPTS_A_TURN {
-            match self.listener.accept() {
+            let Some(listener) = &self.listener else {
+                return;
+            };
+            match listener.accept() {
                 Ok((stream, peer)) => self.open(stream, peer),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if is_exhausted(&error) => {
@@ -336,20 +416,24 @@ impl ShardLoop {
                     self.core.finish_close(key);
                     return;
                 }
-                let index = key.index as usize;
-                if index >= self.ios.len() {
-                    self.ios.resize_with(index + 1, || None);
-                }
-                let io = Io {
-                    key,
-                    channel,
-                    backlog: Backlog::default(),
-                    unread: false,
-                    writable: true,
-                    tls_version: self.tls_version,
-                };
-                self.ios[index] = Some(Box::new(io));
+                self.keep(Io::new(key, channel, self.tls_version));
             }
+        }
+    }
+
+    fn keep(&mut self, io: Io) {
+        let index = io.key.index as usize;
+        if index >= self.ios.len() {
+            self.ios.resize_with(index + 1, || None);
+        }
+        self.ios[index] = Some(Box::new(io));
+    }
+
+    /// Takes no more clients.
+    fn stop_listening(&mut self) {
+        if let Some(mut listener) = self.listener.take() {
+            // The listener is dropped all the same.
+            let _ = self.poller.deregister_listener(&mut listener);
         }
     }
 
@@ -377,7 +461,9 @@ impl ShardLoop {
 
     /// Takes a connection although the descriptor table is full, to tell it so. `false` if none waits.
     fn refuse_one(&mut self) -> bool {
-        let (listener, core) = (&self.listener, &mut self.core);
+        let (Some(listener), core) = (&self.listener, &mut self.core) else {
+            return false;
+        };
         self.spare.lend(|| match listener.accept() {
             Ok((stream, peer)) => {
                 send_off(stream, core.refuse(peer));
@@ -429,7 +515,7 @@ impl ShardLoop {
             self.handshaken += begun.elapsed();
             if result.is_ok() && !io.channel.is_handshaking() {
                 let is_stale = io.tls_version != self.tls_version;
-                match recheck(&io.channel, &self.tls, is_stale) {
+                match recheck(io, &self.tls, is_stale) {
                     Ok(()) => {
                         if let Some(peer) = io.channel.tls().map(tls_peer) {
                             self.core.set_tls_peer(key, peer);
@@ -475,8 +561,13 @@ impl ShardLoop {
                 let peer = self
                     .io(key)
                     .and_then(|io| io.channel.stream().peer_address().ok());
+                let is_client = self.io(key).is_some_and(|io| io.kind == Kind::Client);
                 if let Some(peer) = peer {
-                    self.tell(ShardEvent::Tls(peer, error.to_string()));
+                    if is_client {
+                        self.tell(ShardEvent::Tls(peer, error.to_string()));
+                    } else {
+                        self.tell_route_tls(peer, error.to_string());
+                    }
                 }
                 let reason = if handshaking {
                     CloseReason::TlsHandshake
@@ -595,8 +686,14 @@ impl ShardLoop {
 
 /// A session that was resumed from a ticket has not had its client's certificate verified; one that began under another setting
 /// not by this one.
-fn recheck(channel: &Channel, setting: &TlsSetting, is_stale: bool) -> Result<(), TlsError> {
-    match (channel.tls(), &setting.resumed) {
+fn recheck(io: &Io, setting: &TlsSetting, is_stale: bool) -> Result<(), TlsError> {
+    let verifier = match io.kind {
+        Kind::Client => setting.resumed.as_ref(),
+        Kind::RouteIn => setting.route.as_ref().map(|route| &route.resumed),
+        // rustls checks a server's certificate in each handshake.
+        Kind::RouteOut => None,
+    };
+    match (io.channel.tls(), verifier) {
         (Some(session), Some(verifier)) if is_stale || session.resumed() => {
             session.recheck_client(verifier.as_ref(), unix_now().as_secs())
         }

@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use muster_broker_core::config::TlsOffer;
-use muster_reactor::rustls::ServerConfig;
 use muster_reactor::rustls::server::danger::ClientCertVerifier;
+use muster_reactor::rustls::{ClientConfig, ServerConfig};
 use muster_reactor::tls::{
-    ClientAuth, TlsConfigError, TlsFiles, client_verifier, crl_next_update, server_config,
+    ClientAuth, ServerVerification, TlsConfigError, TlsFiles, client_config_with_crl,
+    client_verifier, crl_next_update, server_config,
 };
 use parking_lot::Mutex;
 
@@ -24,8 +25,35 @@ pub struct TlsSetting {
     pub(crate) config: Option<Arc<ServerConfig>>,
     /// Checks clients that resume an earlier session, which TLS itself does not do.
     pub(crate) resumed: Option<Arc<dyn ClientCertVerifier>>,
+    /// TLS between brokers, where there is a CA to check peers against.
+    pub(crate) route: Option<RouteTls>,
     /// When the revocation list is due to be replaced, in unix seconds.
     pub(crate) crl_next_update: Option<u64>,
+}
+
+/// TLS between brokers: the broker's own certificate on both ends, and both check the other's.
+#[derive(Debug, Clone)]
+pub(crate) struct RouteTls {
+    pub(crate) server: Arc<ServerConfig>,
+    pub(crate) client: Arc<ClientConfig>,
+    /// Checks peers that resume an earlier session; it wants a certificate even where clients need none.
+    pub(crate) resumed: Arc<dyn ClientCertVerifier>,
+}
+
+impl RouteTls {
+    /// What the files give; none without a CA.
+    fn new(files: &TlsFiles<'_>) -> Result<Option<Self>, TlsConfigError> {
+        let Some(ca) = files.ca else {
+            return Ok(None);
+        };
+        let identity = Some((files.cert, files.key));
+        let verify = ServerVerification::Full;
+        Ok(Some(Self {
+            server: server_config(files, ClientAuth::Required)?,
+            client: client_config_with_crl(files.ca, files.crl, identity, verify)?,
+            resumed: client_verifier(ca, files.crl, ClientAuth::Required)?,
+        }))
+    }
 }
 
 impl TlsSetting {
@@ -39,6 +67,7 @@ impl TlsSetting {
             offer: TlsOffer::Server,
             config: Some(config),
             resumed: None,
+            route: None,
             crl_next_update: None,
         })
     }
@@ -69,6 +98,7 @@ impl TlsSetting {
         let resumed = client_verifier(ca, files.crl, auth)?;
         Ok(Self {
             offer,
+            route: RouteTls::new(files)?,
             config: Some(config),
             resumed: Some(resumed),
             crl_next_update: files.crl.map(crl_next_update).transpose()?.flatten(),
