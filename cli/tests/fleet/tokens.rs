@@ -149,7 +149,7 @@ fn fleet(checks: Checks) -> Result<(), Failed> {
     ))?;
     let wanted = match checks {
         Checks::Nothing => "no responses received",
-        Checks::Tokens => "authorization violation",
+        Checks::Tokens => "does not accept our credentials",
     };
     said.ended_with(1)?.says(&[wanted])?;
     Ok(())
