@@ -8,6 +8,8 @@ mod external_reply;
 mod facts;
 #[path = "../../fuzz/checks/server_policy.rs"]
 mod policy;
+#[path = "../../fuzz/checks/server_provision_inputs.rs"]
+mod provision_inputs;
 
 use muster_testkit::corpus;
 
@@ -29,6 +31,11 @@ fn configuration_files() {
 #[test]
 fn external_replies() {
     replay("server_external_reply", external_reply::run);
+}
+
+#[test]
+fn inputs_of_provisioning() {
+    replay("server_provision_inputs", provision_inputs::run);
 }
 
 /// Each input as it is, and cut and damaged at every fourth byte.

@@ -144,9 +144,8 @@ fn keys(args: &KeysArgs) -> Result<String, Failure> {
         return Ok(format!("Public Key: {}\n", key.public()));
     }
     let mut seed = [0; 32];
-    for part in seed.chunks_mut(8) {
-        part.copy_from_slice(&random_seed().to_ne_bytes());
-    }
+    aws_lc_rs::rand::fill(&mut seed)
+        .map_err(|_| Failure::new("the system gives no random numbers"))?;
     let key = SigningKey::from_seed(&seed).map_err(Failure::new)?;
     let mut hex = String::with_capacity(64);
     for byte in seed {

@@ -10,6 +10,7 @@ mod events;
 mod lab;
 #[allow(dead_code, reason = "shared with another test program")]
 mod process;
+mod provisioning;
 mod questions;
 mod reports;
 mod tokens;
@@ -57,7 +58,11 @@ fn main() -> ExitCode {
             trials.push(trial.with_ignored_flag(!present));
         }
     }
-    for (name, act) in daemons::ALL.iter().chain(events::ALL) {
+    for (name, act) in daemons::ALL
+        .iter()
+        .chain(events::ALL)
+        .chain(&provisioning::ALL)
+    {
         trials.push(Trial::test(*name, act));
     }
     trials.push(Trial::test("a_fleet_of_tokens", tokens::a_fleet_of_tokens));

@@ -198,6 +198,11 @@ impl Daemon {
         Ok(())
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What follows a text in the lines it has said.
     pub(crate) fn said_after(&self, text: &str) -> Result<&str, Failed> {
         let line = self.said.lines().find_map(|line| line.split_once(text));

@@ -80,21 +80,24 @@ pub struct ProvisionAgent {
 /// The agent.
 #[must_use]
 pub fn provision_agent(options: ProvisionOptions) -> Rpc<ProvisionAgent> {
-    let seed = options.seed;
     Rpc::new(ProvisionAgent {
         ddl: Ddl::builtin(AGENT).expect("choria_provision has a builtin ddl"),
-        shared: Arc::new(Shared {
-            options,
-            exchange: Mutex::default(),
-            rng: Mutex::new(Rng::with_seed(seed)),
-            is_leaving: Mutex::default(),
-            lock: Mutex::default(),
-            turn: Mutex::default(),
-        }),
+        shared: Arc::new(Shared::new(options)),
     })
 }
 
 impl Shared {
+    pub(super) fn new(options: ProvisionOptions) -> Self {
+        Self {
+            rng: Mutex::new(Rng::with_seed(options.seed)),
+            options,
+            exchange: Mutex::default(),
+            is_leaving: Mutex::default(),
+            lock: Mutex::default(),
+            turn: Mutex::default(),
+        }
+    }
+
     fn standing(&self) -> Standing {
         let options = &self.options;
         Standing {
@@ -119,7 +122,7 @@ impl Shared {
         is_free.then_some(()).ok_or(Refusal::Locked)
     }
 
-    fn run(&self, action: &str, inputs: &Inputs, author: &Author) -> Outcome {
+    pub(super) fn run(&self, action: &str, inputs: &Inputs, author: &Author) -> Outcome {
         let _turn = self.turn.lock();
         match action {
             "gencsr" => self.gencsr(inputs),

@@ -32,7 +32,8 @@ const POLICIES_MAX: usize = 512;
 /// Settings that are taken.
 const SETTINGS_MAX: usize = 4096;
 
-/// What is to be written, understood and not yet checked against the node.
+/// What is to be written, understood and not yet checked against the node. No setting has two lines, and no policy lies
+/// outside its folder.
 #[derive(Default, PartialEq)]
 pub struct Configure {
     settings: BTreeMap<String, String>,
@@ -102,6 +103,19 @@ impl Configure {
             action_policies: read_policies(inputs, "action_policies", "policy")?,
             opa_policies: read_policies(inputs, "opa_policies", "rego")?,
         })
+    }
+
+    /// The lines of the configuration, without the first.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let settings = self.settings.iter();
+        settings.map(|(key, value)| format!("{key}={value}"))
+    }
+
+    /// The policies, below their folder.
+    pub fn policy_files(&self) -> impl Iterator<Item = PathBuf> {
+        let actions = self.action_policies.keys().map(PathBuf::from);
+        let opa = self.opa_policies.keys();
+        actions.chain(opa.map(|name| Path::new("rego").join(name)))
     }
 
     /// Writes everything; the text for the reply.

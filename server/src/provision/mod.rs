@@ -39,3 +39,6 @@ pub use self::mode::{ConfigFile, Mode, ModeFacts, Reason, ServerToken, decide};
 pub use self::names::{AGENT, COLLECTIVE, COMPONENT, REGISTRATION_SUBJECT};
 pub use self::resolver::{BuildResolver, ResolverError, TargetResolver};
 pub use self::update::Manifest;
+
+#[cfg(test)]
+mod tests;
