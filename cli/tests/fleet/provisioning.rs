@@ -211,7 +211,14 @@ pub(crate) fn a_node_without_configuration_joins_the_fleet() -> Result<(), Faile
     assert_eq!(node.pid(), pid);
     let running = fs::read_to_string(format!("/proc/{pid}/cmdline"))?;
     assert!(running.contains("node/server.conf"), "{running}");
-    let again = site.ask(&["rpc", "choria_provision", "gencsr", "token=wrong", "-I", NODE])?;
+    let again = site.ask(&[
+        "rpc",
+        "choria_provision",
+        "gencsr",
+        "token=wrong",
+        "-I",
+        NODE,
+    ])?;
     again.says(&["not in provisioning mode"])?;
     let words = [
         "rpc",

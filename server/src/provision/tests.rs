@@ -126,7 +126,7 @@ fn sign(csr: &str) -> (String, String) {
     let request = SigningRequest::from_pem(csr).unwrap();
     assert_eq!(request.name(), NODE);
     let profile = Profile::new(Role::Node, NODE, validity);
-    let signed = authority.sign(&profile, &request).unwrap();
+    let signed = authority.sign(&profile, request.key()).unwrap();
     (signed, authority.cert_pem().to_owned())
 }
 
