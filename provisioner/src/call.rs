@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use muster_protocol::ddl::{Ddl, Inputs};
 use muster_protocol::rpc::{RpcReply, StatusCode};
+use serde_json::Value;
 
 use crate::helper::cut;
 
@@ -108,12 +109,28 @@ pub struct Call {
 }
 
 impl Call {
-    /// What is wrong with the inputs by the agent's description, which nodes hold them to.
+    /// The input that the agent's description refuses, which nodes hold callers to. Values are secrets, so only it is named.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
         let action = Ddl::builtin(self.action.agent())?.action(self.action.name())?;
-        let errors = action.validate(&self.inputs).err()?;
-        errors.first().map(|error| cut(&error.to_string()))
+        let is_bad = |(name, value): &(&String, &Value)| {
+            action
+                .input
+                .get(*name)
+                .is_none_or(|input| input.check(name, value).is_err())
+        };
+        let bad = self
+            .inputs
+            .iter()
+            .find(is_bad)
+            .map(|(name, _)| name.as_str());
+        let missing = || {
+            let needed = action.input.iter().filter(|(_, input)| !input.optional);
+            let mut missing = needed.filter(|(name, _)| !self.inputs.contains_key(name.as_str()));
+            missing.next().map(|(name, _)| name.as_str())
+        };
+        let name = bad.or_else(missing)?;
+        Some(format!("the agent does not take such a {name}"))
     }
 }
 

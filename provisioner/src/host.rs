@@ -372,7 +372,8 @@ impl Host {
     fn call(&mut self, action: Action, at: Moment) -> Result<Call, FlowError> {
         let mut inputs = Inputs::new();
         if action.agent() == crate::call::AGENT {
-            let token = self.flow.token.as_ref().map_or("", Secret::expose);
+            // A node without a secret takes any; the description wants one.
+            let token = self.flow.token.as_ref().map_or("none", Secret::expose);
             inputs.insert("token".to_owned(), token.into());
         }
         match action {
