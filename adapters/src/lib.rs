@@ -2,7 +2,7 @@
 //!
 //! [`envelope`] makes the document, [`core`](mod@crate::core) decides on a message, both pure. [`daemon`] starts and stops what [`config`]
 //! says: threads that ingest, a [`spill`] on disk where one is wanted, and workers with a [`sink`] each.
-//! [`limiter`] holds back what has not changed.
+//! [`limiter`] holds back what has not changed; [`replicate`] copies from stream to stream.
 //!
 //! What an adapter promises: reading never stops, so a broker never cuts it; every message that came in is stored, waits,
 //! or is counted with the reason it was dropped for; with a spill and a sink that answers, nothing that was taken is lost.
@@ -21,6 +21,7 @@ pub mod item;
 pub mod limiter;
 mod link;
 mod metrics;
+pub mod replicate;
 pub mod sink;
 pub mod spill;
 mod worker;

@@ -19,6 +19,7 @@ mod ping;
 mod piped;
 mod plugin;
 mod provisioner;
+mod replicate;
 mod rpc;
 mod server;
 mod tool;
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Server(server::ServerArgs),
     /// Give nodes without configuration theirs.
     Provisioner(provisioner::ProvisionerArgs),
+    /// Copy messages from stream to stream, those that have changed.
+    Replicate(replicate::ReplicateArgs),
     /// Make a certificate authority, and certificates for brokers, nodes and clients.
     Ca(ca::CaArgs),
     /// Make, show and check tokens, and the keys they are signed with.
@@ -94,6 +97,7 @@ impl Command {
             | Self::Server(_)
             | Self::Federation(_)
             | Self::Provisioner(_)
+            | Self::Replicate(_)
             | Self::Ca(_)
             | Self::Demo(_)
             | Self::Buildinfo(_)
@@ -120,6 +124,7 @@ pub(crate) fn run(cli: Cli, started: Clock) -> Result<Exit, Failure> {
         Command::Federation(args) => federation::run(&args),
         Command::Server(args) => server::run(&args),
         Command::Provisioner(args) => provisioner::run(&args),
+        Command::Replicate(args) => replicate::run(&args),
         Command::Ca(args) => ca::run(&args),
         Command::Jwt(command) => jwt::run(&command),
         Command::Demo(args) => demo::run(&args),

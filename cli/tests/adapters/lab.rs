@@ -54,7 +54,9 @@ impl Process {
             };
             let line = line?;
             for (text, found) in awaited.iter().zip(&mut found) {
-                if let Some((_, rest)) = line.split_once(text) {
+                if found.is_none()
+                    && let Some((_, rest)) = line.split_once(text)
+                {
                     *found = Some(rest.trim().to_owned());
                 }
             }
@@ -120,6 +122,7 @@ impl Stream {
     }
 
     pub(crate) fn up(&mut self) -> Result<(), Failed> {
+        self.kill();
         let mut command = Command::new(nats_server());
         command.args([
             "-a",
