@@ -7,7 +7,7 @@ use super::ShardCore;
 use crate::close::CloseReason;
 use crate::cluster::Origin;
 use crate::conn::Conn;
-use crate::ids::{Cid, Key};
+use crate::ids::{Cid, ConnRef, Key};
 use crate::route::Stage;
 
 /// One route at one moment. Times are the shard's monotonic ones.
@@ -17,6 +17,8 @@ pub struct RouteSnapshot {
     pub rid: Cid,
     /// Its key in the shard; after it ended, of no use.
     pub key: Key,
+    /// Its place in the table, by which the cluster knows it.
+    pub conn: ConnRef,
     /// The other side's address.
     pub peer: SocketAddr,
     /// The peer's id; empty before its `INFO`.
@@ -80,6 +82,7 @@ impl ShardCore {
         self.broker.table.with(conn.me, |shared| RouteSnapshot {
             rid: conn.cid,
             key: conn.key(shared.index),
+            conn: conn.me,
             peer: conn.peer,
             remote_id: route.remote_id.clone(),
             remote_name: route.remote_name.clone(),
