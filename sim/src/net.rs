@@ -21,18 +21,49 @@ pub(crate) enum Event {
     Connect { station: usize, attempt: u32 },
     /// A station's timer.
     Timer(usize),
+    /// A broker's dial reaches the other side, or fails.
+    Dial(usize),
+    /// The cluster of a broker may have something to do.
+    Cluster(usize),
+}
+
+/// Who is at the near end of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Near {
+    Station(usize),
+    /// The shard of a broker that dialled.
+    Shard(usize),
 }
 
 /// A link and who is at its ends.
 #[derive(Debug)]
 pub(crate) struct Wire {
     link: Link,
-    pub(crate) station: usize,
+    pub(crate) near: Near,
     pub(crate) shard: usize,
-    /// The connection, once the shard has accepted it.
-    pub(crate) key: Option<Key>,
+    /// By end: the connection, once a shard has it.
+    pub(crate) keys: [Option<Key>; 2],
     /// By end: the arrival that is in the queue.
     armed: [Option<Duration>; 2],
+}
+
+impl Wire {
+    /// The station at the near end, if there is one.
+    pub(crate) fn station(&self) -> Option<usize> {
+        match self.near {
+            Near::Station(station) => Some(station),
+            Near::Shard(_) => None,
+        }
+    }
+
+    /// The shard at an end, if there is one.
+    pub(crate) fn shard_at(&self, end: End) -> Option<usize> {
+        match (end, self.near) {
+            (End::Far, _) => Some(self.shard),
+            (End::Near, Near::Shard(shard)) => Some(shard),
+            (End::Near, Near::Station(_)) => None,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -63,13 +94,13 @@ impl Net {
         self.queue.push(self.clock.now() + wait, event);
     }
 
-    pub(crate) fn connect(&mut self, model: LinkModel, station: usize, shard: usize) -> LinkId {
+    pub(crate) fn connect(&mut self, model: LinkModel, near: Near, shard: usize) -> LinkId {
         let link = Link::new(model, self.rng.fork());
         self.wires.push(Some(Wire {
             link,
-            station,
+            near,
             shard,
-            key: None,
+            keys: [None; 2],
             armed: [None; 2],
         }));
         self.wires.len() - 1

@@ -60,6 +60,14 @@ impl World {
         id
     }
 
+    /// Adds a client that says what it is told, to one of the brokers.
+    pub fn add_raw_at(&mut self, broker: usize, options: &str) -> StationId {
+        let id = self.add(Endpoint::Raw(Box::new(Raw::new(options))));
+        self.stations[id.0].home = broker;
+        self.stations[id.0].dial(&mut self.net);
+        id
+    }
+
     fn add(&mut self, endpoint: Endpoint) -> StationId {
         let index = self.stations.len();
         let mut station = Station::new(endpoint, index, self.link.clone());
@@ -208,7 +216,8 @@ impl World {
     pub fn heal(&mut self, id: StationId) {
         self.stations[id.0].parted = false;
         for link in 0..self.net.all_links() {
-            if self.net.wire(link).is_some_and(|wire| wire.station == id.0) {
+            let station = self.net.wire(link).and_then(|wire| wire.station());
+            if station == Some(id.0) {
                 self.net.heal(link);
             }
         }

@@ -4,16 +4,18 @@
 //! as they do between two instructions of a thread; how much is done in one step is drawn from the seed.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use muster_broker_core::broker::BrokerCore;
 use muster_broker_core::close::CloseReason;
-use muster_broker_core::ids::{Key, ShardId};
+use muster_broker_core::cluster::Target;
+use muster_broker_core::ids::{ConnRef, Key, ShardId};
 use muster_broker_core::outbound::Segment;
-use muster_broker_core::shard::{Accepted, ConnInfo, Flush, ShardCore};
+use muster_broker_core::shard::{Accepted, ConnInfo, Flush, RouteSnapshot, ShardCore};
 use muster_testkit::{Arrival, End, EventQueue};
+use muster_wire::route_info::RouteInfo;
 
 use crate::net::{LinkId, Net};
 
@@ -23,12 +25,23 @@ const READ_AT_ONCE: usize = 64 * 1024;
 /// Connections flushed in one turn.
 const FLUSHES_A_TURN: usize = 256;
 
-/// What the poll reports.
-#[derive(Debug, Clone, Copy)]
+/// Where every route comes from; brokers tell their addresses by name.
+const ROUTE_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 1, 0, 1)), 6222);
+
+/// What the poll reports, and what the owner of the cluster wants done.
+#[derive(Debug, Clone)]
 pub(crate) enum Ready {
     Accept(LinkId),
-    Readable(LinkId),
-    Writable(LinkId),
+    /// A route that another broker dialled.
+    AcceptRoute(LinkId),
+    /// A route that this broker dialled.
+    Dialled(LinkId, Box<Target>),
+    /// An `INFO` for a route, if it is of this shard.
+    Tell(ConnRef, Box<RouteInfo>),
+    /// A route that is to be closed, if it is of this shard.
+    Close(ConnRef, CloseReason),
+    Readable(LinkId, End),
+    Writable(LinkId, End),
 }
 
 /// What a shard does after a step.
@@ -53,6 +66,7 @@ enum Stage {
 #[derive(Debug)]
 struct Io {
     link: LinkId,
+    end: End,
     backlog: VecDeque<Segment>,
     /// Bytes of the first segment that are written.
     offset: usize,
@@ -76,6 +90,7 @@ pub(crate) struct Shard {
     /// Shards it woke in its last step.
     pub(crate) wakes: Vec<usize>,
     pub(crate) ended: Vec<ConnInfo>,
+    pub(crate) ended_routes: Vec<RouteSnapshot>,
 }
 
 impl Shard {
@@ -94,6 +109,7 @@ impl Shard {
             asleep: true,
             wakes: Vec::new(),
             ended: Vec::new(),
+            ended_routes: Vec::new(),
         }
     }
 
@@ -172,6 +188,8 @@ impl Shard {
         self.stage = Stage::Begin;
         let core = &mut self.core;
         self.ended.extend(std::iter::from_fn(|| core.poll_ended()));
+        let routes = std::iter::from_fn(|| core.poll_ended_route());
+        self.ended_routes.extend(routes);
         let wakes = &mut self.wakes;
         core.post(|shard| wakes.push(usize::from(shard.0)));
         while let Some((key, at)) = core.poll_timer() {
@@ -190,8 +208,27 @@ impl Shard {
         };
         match event {
             Ready::Accept(link) => self.accept(link, net),
-            Ready::Readable(link) => {
-                let Some(key) = net.wire(link).and_then(|wire| wire.key) else {
+            Ready::AcceptRoute(link) => {
+                let accepted = self.core.accept_route(ROUTE_PEER, net.now());
+                if let Accepted::Open { key, greeting } = accepted {
+                    self.open(key, link, End::Far, &greeting, net);
+                }
+            }
+            Ready::Dialled(link, target) => {
+                let taken = self.core.dialled_route(*target, ROUTE_PEER, net.now());
+                if let Some((key, greeting)) = taken {
+                    self.open(key, link, End::Near, &greeting, net);
+                }
+            }
+            Ready::Tell(conn, info) => self.core.send_route_info(conn, &info),
+            Ready::Close(conn, reason) => {
+                let found = self.core.open_routes().find(|route| route.conn == conn);
+                if let Some(route) = found {
+                    self.core.close(route.key, reason, net.now());
+                }
+            }
+            Ready::Readable(link, end) => {
+                let Some(key) = net.wire(link).and_then(|wire| wire.keys[end.index()]) else {
                     return;
                 };
                 let Some(io) = self.ios.get_mut(&key) else {
@@ -200,8 +237,8 @@ impl Shard {
                 io.unread = true;
                 self.read(key, net);
             }
-            Ready::Writable(link) => {
-                let Some(key) = net.wire(link).and_then(|wire| wire.key) else {
+            Ready::Writable(link, end) => {
+                let Some(key) = net.wire(link).and_then(|wire| wire.keys[end.index()]) else {
                     return;
                 };
                 let Some(io) = self.ios.get_mut(&key).filter(|io| !io.writable) else {
@@ -215,35 +252,56 @@ impl Shard {
 
     fn accept(&mut self, link: LinkId, net: &mut Net) {
         let Some(wire) = net.wire(link) else { return };
-        let host = u8::try_from(wire.station % 250).unwrap_or_default();
+        let host = wire.station().map_or(0, |station| station % 250);
+        let host = u8::try_from(host).unwrap_or_default();
         let peer = SocketAddr::from(([10, 0, 0, host], 4000));
         match self.core.accept(peer, net.now()) {
             Accepted::Refused { farewell } => {
                 net.send(link, End::Far, &farewell);
                 net.shut(link, End::Far);
             }
-            Accepted::Open { key, greeting } => {
-                let taken = net.send(link, End::Far, &greeting);
-                assert_eq!(taken, greeting.len(), "a fresh link takes a greeting");
-                if let Some(wire) = net.wire(link) {
-                    wire.key = Some(key);
-                }
-                let (backlog, offset) = (VecDeque::new(), 0);
-                let before = self.ios.insert(
-                    key,
-                    Io {
-                        link,
-                        backlog,
-                        offset,
-                        unread: false,
-                        writable: true,
-                    },
-                );
-                assert!(before.is_none(), "{key:?} was given twice");
-                // A socket that has bytes when the poll gets it is reported.
-                if net.is_readable(link, End::Far) {
-                    self.report(Ready::Readable(link));
-                }
+            Accepted::Open { key, greeting } => self.open(key, link, End::Far, &greeting, net),
+        }
+    }
+
+    /// The socket of a connection the core has taken.
+    fn open(&mut self, key: Key, link: LinkId, end: End, greeting: &[u8], net: &mut Net) {
+        let taken = net.send(link, end, greeting);
+        assert_eq!(taken, greeting.len(), "a fresh link takes a greeting");
+        if let Some(wire) = net.wire(link) {
+            wire.keys[end.index()] = Some(key);
+        }
+        let (backlog, offset) = (VecDeque::new(), 0);
+        let before = self.ios.insert(
+            key,
+            Io {
+                link,
+                end,
+                backlog,
+                offset,
+                unread: false,
+                writable: true,
+            },
+        );
+        assert!(before.is_none(), "{key:?} was given twice");
+        // A socket that has bytes when the poll gets it is reported.
+        if net.is_readable(link, end) {
+            self.report(Ready::Readable(link, end));
+        }
+    }
+
+    /// The process is killed: its sockets break, and nobody reads what comes for them.
+    pub(crate) fn kill(&mut self, net: &mut Net) {
+        for io in self.ios.values() {
+            net.sever(io.link);
+            if let Some(wire) = net.wire(io.link) {
+                wire.keys[io.end.index()] = None;
+            }
+        }
+        for event in self.events.drain(..) {
+            if let Ready::Accept(link) | Ready::AcceptRoute(link) | Ready::Dialled(link, _) = event
+            {
+                net.sever(link);
             }
         }
     }
@@ -271,7 +329,7 @@ impl Shard {
         };
         let mut bytes = Vec::new();
         let now = net.now();
-        match net.receive(io.link, End::Far, max, &mut bytes) {
+        match net.receive(io.link, io.end, max, &mut bytes) {
             Arrival::Nothing => io.unread = false,
             Arrival::Shut => {
                 io.unread = false;
@@ -279,7 +337,7 @@ impl Shard {
             }
             Arrival::Broken => self.core.close(key, CloseReason::ReadError, now),
             Arrival::Bytes(_) => {
-                io.unread = net.is_readable(io.link, End::Far);
+                io.unread = net.is_readable(io.link, io.end);
                 if io.unread {
                     self.unread.push_back(key);
                 }
@@ -320,7 +378,7 @@ impl Shard {
 
     fn drop_io(&mut self, key: Key, net: &mut Net) {
         if let Some(io) = self.ios.remove(&key) {
-            net.shut(io.link, End::Far);
+            net.shut(io.link, io.end);
         }
         self.core.finish_close(key);
     }
@@ -332,7 +390,7 @@ impl Io {
         let mut written = 0;
         while let Some(segment) = self.backlog.front() {
             let rest = &segment.as_ref()[self.offset..];
-            let taken = net.send(self.link, End::Far, rest);
+            let taken = net.send(self.link, self.end, rest);
             written += taken as u64;
             if taken < rest.len() {
                 self.offset += taken;

@@ -18,6 +18,8 @@ pub(crate) struct Station {
     pub(crate) endpoint: Endpoint,
     pub(crate) model: LinkModel,
     pub(crate) link: Option<LinkId>,
+    /// The broker it connects to.
+    pub(crate) home: usize,
     index: usize,
     /// Counts attempts to connect, so that a late one is known as such.
     attempt: u32,
@@ -35,6 +37,7 @@ impl Station {
             endpoint,
             model,
             link: None,
+            home: 0,
             index,
             attempt: 0,
             timer: None,

@@ -13,7 +13,8 @@ use muster_server::NodeScratch;
 use muster_testkit::{End, LinkModel, Rng};
 use muster_wire::info::Info;
 
-use crate::net::{Event, Net};
+use crate::cluster::{ClusterWorld, MemberConfig};
+use crate::net::{Event, Near, Net};
 use crate::shard::{After, Ready, Shard};
 use crate::station::{Station, moment};
 
@@ -36,6 +37,10 @@ pub struct WorldConfig {
     pub link: LinkModel,
     /// How clients behave: nodes, askers and peers.
     pub client: ClientConfig,
+    /// The brokers, where there is more than one: a cluster.
+    pub members: Vec<MemberConfig>,
+    /// How routes behave.
+    pub route_link: LinkModel,
 }
 
 impl WorldConfig {
@@ -66,15 +71,20 @@ impl WorldConfig {
                 ping_interval: Duration::from_secs(10),
                 ..ClientConfig::new(vec![ServerAddr::new("broker", 4222)])
             },
+            members: Vec::new(),
+            route_link: LinkModel::default(),
         }
     }
 }
 
-/// A broker and its stations.
+/// A broker or a cluster of them, and its stations.
 #[derive(Debug)]
 pub struct World {
-    pub(crate) broker: Arc<BrokerCore>,
+    /// All of the same number of shards.
+    pub(crate) brokers: Vec<Arc<BrokerCore>>,
+    /// Broker after broker.
     pub(crate) shards: Vec<Shard>,
+    pub(crate) cluster: ClusterWorld,
     pub(crate) stations: Vec<Station>,
     pub(crate) net: Net,
     pub(crate) link: LinkModel,
@@ -86,19 +96,29 @@ impl World {
     /// A world with nobody in it.
     #[must_use]
     pub fn new(config: WorldConfig) -> Self {
-        let broker = Arc::new(BrokerCore::new(config.core, config.shards));
-        let shards = (0..broker.shards())
-            .map(|id| Shard::new(&broker, id))
+        let mut cluster = ClusterWorld::new(&config);
+        let brokers: Vec<Arc<BrokerCore>> = if config.members.is_empty() {
+            vec![Arc::new(BrokerCore::new(config.core, config.shards))]
+        } else {
+            let members = 0..config.members.len();
+            members.map(|member| cluster.broker(member)).collect()
+        };
+        let shards = brokers
+            .iter()
+            .flat_map(|broker| (0..broker.shards()).map(|id| Shard::new(broker, id)))
             .collect();
-        Self {
-            broker,
+        let mut world = Self {
+            brokers,
             shards,
+            cluster,
             stations: Vec::new(),
             net: Net::new(config.seed),
             link: config.link,
             client: Arc::new(config.client),
             scratch: NodeScratch::new(),
-        }
+        };
+        world.start_clusters();
+        world
     }
 
     /// A stream of choices of its own, for the scenario.
@@ -124,10 +144,11 @@ impl World {
         self.net.trace.hash()
     }
 
-    /// The broker's figures.
+    /// The figures of the broker, or of all together.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.broker.counters()
+        let all = self.brokers.iter().map(|broker| broker.counters());
+        all.fold(Counters::default(), Counters::plus)
     }
 
     /// Connections that ended, shard by shard.
@@ -138,9 +159,8 @@ impl World {
     /// How many subscriptions the broker holds.
     #[must_use]
     pub fn subscriptions(&self) -> u64 {
-        self.broker
-            .accounts()
-            .iter()
+        let accounts = self.brokers.iter().flat_map(|broker| broker.accounts());
+        accounts
             .map(|account| account.sublist.stats().subscriptions)
             .sum()
     }
@@ -182,14 +202,18 @@ impl World {
                 }
             }
             Event::Writable(link, End::Near) => {
-                let Some(station) = self.net.wire(link).map(|wire| wire.station) else {
-                    return;
+                let Some(station) = self.net.wire(link).and_then(|wire| wire.station()) else {
+                    return self.report(link, End::Near, Ready::Writable(link, End::Near));
                 };
                 if self.stations[station].link == Some(link) {
                     self.stations[station].settle(&mut self.net, &mut self.scratch);
                 }
             }
-            Event::Writable(link, End::Far) => self.report(link, Ready::Writable(link)),
+            Event::Writable(link, End::Far) => {
+                self.report(link, End::Far, Ready::Writable(link, End::Far));
+            }
+            Event::Dial(dial) => self.dial_ends(dial),
+            Event::Cluster(broker) => self.cluster_due(broker),
             Event::Connect { station, attempt } => self.connect(station, attempt),
             Event::Timer(station) => {
                 self.stations[station].handle_timer(&mut self.net, &mut self.scratch);
@@ -199,10 +223,10 @@ impl World {
 
     fn arrived(&mut self, link: usize, end: End) {
         match end {
-            End::Far => self.report(link, Ready::Readable(link)),
+            End::Far => self.report(link, End::Far, Ready::Readable(link, End::Far)),
             End::Near => {
-                let Some(station) = self.net.wire(link).map(|wire| wire.station) else {
-                    return;
+                let Some(station) = self.net.wire(link).and_then(|wire| wire.station()) else {
+                    return self.report(link, End::Near, Ready::Readable(link, End::Near));
                 };
                 if self.stations[station].link == Some(link) {
                     self.stations[station].read(&mut self.net, &mut self.scratch);
@@ -215,19 +239,39 @@ impl World {
         if !self.stations[station].takes(attempt) {
             return;
         }
-        let shard = self.net.rng.below(self.shards.len());
+        let shard = self.some_shard(self.stations[station].home);
+        let near = Near::Station(station);
         let link = self
             .net
-            .connect(self.stations[station].model.clone(), station, shard);
+            .connect(self.stations[station].model.clone(), near, shard);
         self.stations[station].connected(link, &mut self.net, &mut self.scratch);
-        self.report(link, Ready::Accept(link));
+        self.report(link, End::Far, Ready::Accept(link));
     }
 
-    /// The poll of a shard has something for it.
-    fn report(&mut self, link: usize, event: Ready) {
-        let Some(shard) = self.net.wire(link).map(|wire| wire.shard) else {
+    /// A shard of a broker, by chance.
+    pub(crate) fn some_shard(&mut self, broker: usize) -> usize {
+        let shards = self.shards_of(broker);
+        shards.start + self.net.rng.below(shards.len())
+    }
+
+    pub(crate) fn shards_of(&self, broker: usize) -> std::ops::Range<usize> {
+        let each = self.shards.len() / self.brokers.len();
+        broker * each..(broker + 1) * each
+    }
+
+    pub(crate) fn broker_of(&self, shard: usize) -> usize {
+        shard * self.brokers.len() / self.shards.len()
+    }
+
+    /// The poll of the shard at an end has something for it.
+    pub(crate) fn report(&mut self, link: usize, end: End, event: Ready) {
+        let Some(shard) = self.net.wire(link).and_then(|wire| wire.shard_at(end)) else {
             return;
         };
+        self.report_to(shard, event);
+    }
+
+    pub(crate) fn report_to(&mut self, shard: usize, event: Ready) {
         self.shards[shard].report(event);
         if self.shards[shard].asleep {
             self.wake(shard);
@@ -253,7 +297,10 @@ impl World {
         self.shards[index].next = None;
         self.shards[index].asleep = false;
         let after = self.shards[index].step(&mut self.net);
+        let broker = self.broker_of(index);
+        let first = self.shards_of(broker).start;
         for woken in std::mem::take(&mut self.shards[index].wakes) {
+            let woken = first + woken;
             if self.shards[woken].asleep {
                 self.wake(woken);
             }
@@ -271,6 +318,9 @@ impl World {
                     self.schedule(index, at.max(now + Duration::from_micros(1)));
                 }
             }
+        }
+        if self.brokers[broker].take_cluster_touched() {
+            self.drive_cluster(broker);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Scenarios on whole fleets, each over many seeds.
 
 mod breaks;
+mod cluster;
 mod fan;
 mod fleet;
 mod groups;
