@@ -78,6 +78,13 @@ impl<'a> Reader<'a> {
         self.errors.push(error);
     }
 
+    /// As [`Self::problem`], of a value that may hold a secret and is not repeated.
+    pub fn hidden_problem(&mut self, key: &str, problem: impl Into<String>) {
+        let mut error = problem_of(key, self.find(key), problem.into());
+        error.value = None;
+        self.errors.push(error);
+    }
+
     /// A value by a reading of the caller's own.
     pub fn parsed<T, E: Into<String>>(
         &mut self,

@@ -89,7 +89,7 @@ impl Resolver {
     }
 
     /// All lookups from now on take no longer than this together.
-    pub(super) fn begin_search(&mut self, time: Duration) {
+    pub fn begin_search(&mut self, time: Duration) {
         self.deadline = Some(Instant::now() + time);
     }
 
