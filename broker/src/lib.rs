@@ -19,6 +19,7 @@ mod watch;
 
 pub use cluster::ClusterSetting;
 pub use config::BrokerConfig;
+pub use muster_broker_core::cluster::RouteUrl;
 pub use running::{Broker, StartError};
 pub use tls::{TlsPaths, TlsPathsError, TlsSetting};
 pub use watch::TlsWatch;

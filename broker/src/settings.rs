@@ -212,6 +212,7 @@ fn tls(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::ClusterSetting;
 
     fn read(text: &str) -> Result<BrokerConfig, String> {
         let settings = Settings::parse(text, "broker.conf");
@@ -236,6 +237,65 @@ mod tests {
         );
         assert_eq!(config.tls.offer, TlsOffer::Off);
         assert_eq!(config.core.connections_max, CONNECTIONS_MAX);
+    }
+
+    #[test]
+    fn the_seeds_three_lines_make_a_cluster() {
+        let file = "identity = h1\nplugin.choria.broker_network = true\n\
+                    plugin.choria.network.peers = nats://h1:4223, nats://h2:4223, h3\n\
+                    plugin.choria.network.peer_port = 4223\n\
+                    plugin.choria.stats_address = ::\n";
+        let cluster = read(file).unwrap().cluster.unwrap();
+        assert_eq!(cluster.listen.to_string(), "[::]:4223");
+        assert_eq!(&*cluster.core.name, "CHORIA");
+        let routes: Vec<_> = cluster
+            .core
+            .routes
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(routes, ["h2:4223", "h3:4223"], "itself is left out");
+        assert!(!cluster.tls, "the broker has none");
+    }
+
+    #[test]
+    fn without_peers_there_is_no_cluster() {
+        assert!(
+            read("plugin.choria.network.peer_port = 4223")
+                .unwrap()
+                .cluster
+                .is_none()
+        );
+        let forced = read("plugin.choria.network.peer_listen = true").unwrap();
+        let cluster = forced.cluster.unwrap();
+        assert_eq!(cluster.listen.port(), ClusterSetting::PORT);
+    }
+
+    #[test]
+    fn what_a_cluster_is_told_and_can_not_use() {
+        let network = "plugin.choria.network";
+        let text = read(&format!(
+            "{network}.peers = h1, http://h2, u:hunter2@h3:x\n\
+             {network}.peer_user = u\n\
+             {network}.gateway_name = _\n\
+             {network}.peer_tls = yes\n\
+             {network}.peer_port = 70000\n\
+             {network}.public_url = :1\n"
+        ));
+        let text = text.unwrap_err();
+        for wanted in [
+            "broker.conf:1",
+            "http://h2",
+            "h3:x",
+            "broker.conf:2",
+            "broker.conf:3",
+            "broker.conf:4",
+            "broker.conf:5",
+            "broker.conf:6",
+        ] {
+            assert!(text.contains(wanted), "{wanted} in {text}");
+        }
+        assert!(!text.contains("hunter2"), "{text}");
     }
 
     #[test]

@@ -106,6 +106,18 @@ impl TlsSetting {
     }
 }
 
+impl TlsSetting {
+    /// The same for routes alone, with clients in clear.
+    #[must_use]
+    pub fn routes_only(self) -> Self {
+        Self {
+            route: self.route,
+            crl_next_update: self.crl_next_update,
+            ..Self::default()
+        }
+    }
+}
+
 /// The files TLS is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsPaths {

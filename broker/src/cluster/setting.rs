@@ -13,6 +13,10 @@ pub struct ClusterSetting {
     pub tls: bool,
     /// Where clients reach this broker, `host:port`, if not at the address it listens on.
     pub client_advertise: Option<RouteUrl>,
+    /// Where SRV records of the peers are looked for; those go before the configured ones.
+    pub srv_domain: Option<String>,
+    /// Listen for peers even where none is known.
+    pub listens: bool,
     /// The rest. `listen`, `tls` and `connect_urls` are filled in at start.
     pub core: ClusterConfig,
 }
@@ -28,6 +32,8 @@ impl ClusterSetting {
             listen,
             tls: false,
             client_advertise: None,
+            srv_domain: None,
+            listens: true,
             core: ClusterConfig {
                 name: name.into(),
                 ..ClusterConfig::default()
@@ -40,6 +46,22 @@ impl ClusterSetting {
     pub fn with_routes(mut self, routes: impl IntoIterator<Item = SocketAddr>) -> Self {
         self.core.routes = routes.into_iter().map(RouteUrl::from).collect();
         self
+    }
+
+    /// The SRV name of the peers, where one is to be asked for.
+    #[must_use]
+    pub fn srv_name(&self) -> Option<String> {
+        let domain = self.srv_domain.as_ref()?;
+        Some(format!("_mcollective-broker._tcp.{domain}"))
+    }
+
+    /// The same with the peers that DNS knows, if it knows any. None where that leaves nobody to be in a cluster with.
+    #[must_use]
+    pub fn with_found(mut self, found: Vec<RouteUrl>) -> Option<Self> {
+        if !found.is_empty() {
+            self.core.routes = found;
+        }
+        (self.listens || !self.core.routes.is_empty()).then_some(self)
     }
 
     /// As the core is told once both listeners stand.

@@ -14,6 +14,7 @@ const PEER_TLS: &str = "plugin.choria.network.peer_tls";
 const PEER_USER: &str = "plugin.choria.network.peer_user";
 const PEER_PASSWORD: &str = "plugin.choria.network.peer_password";
 const PEER_LISTEN: &str = "plugin.choria.network.peer_listen";
+const SRV_DOMAIN: &str = "plugin.choria.srv_domain";
 
 /// What the cluster depends on of the rest of the file.
 pub(super) struct Around<'a> {
@@ -39,6 +40,9 @@ pub(super) fn cluster(reader: &mut Reader<'_>, around: &Around<'_>) -> Option<Cl
         reader.problem("plugin.choria.network.gateway_name", problem);
     }
     let wants_tls = reader.bool(PEER_TLS, around.has_tls);
+    let use_srv = reader.bool("plugin.choria.use_srv", true);
+    let srv_domain = reader.opt_string(SRV_DOMAIN).filter(|_| use_srv);
+    let has_peers = !configured.is_empty();
     let defaults = ClusterConfig::default();
     let core = ClusterConfig {
         name: name.into(),
@@ -53,27 +57,23 @@ pub(super) fn cluster(reader: &mut Reader<'_>, around: &Around<'_>) -> Option<Cl
         routes: configured,
         ..defaults
     };
-    if core.routes.is_empty() && !listens {
-        return None;
-    }
-    if wants_tls && !around.has_mutual_tls {
-        let problem = "speak TLS only with plugin.security.file.certificate, .key and .ca: \
-                       set them, or plugin.choria.network.peer_tls = false for routes in clear";
-        reader.problem(
-            if reader.has(PEER_TLS) {
-                PEER_TLS
-            } else {
-                PEERS
-            },
-            problem,
-        );
-    }
-    Some(ClusterSetting {
+    let setting = ClusterSetting {
         listen: SocketAddr::new(around.address, port),
         tls: wants_tls,
         client_advertise,
+        srv_domain,
+        listens,
         core: without_own(core, port, around.identity),
-    })
+    };
+    let is_wanted = has_peers || listens || setting.srv_domain.is_some();
+    if is_wanted && wants_tls && !around.has_mutual_tls {
+        let key = [PEER_TLS, PEERS, PEER_LISTEN, SRV_DOMAIN].into_iter();
+        let key = key.clone().find(|key| reader.has(key)).unwrap_or(PEER_TLS);
+        let problem = "means routes in TLS, which needs plugin.security.file.certificate, .key and .ca: \
+                       set them, or plugin.choria.network.peer_tls = false for routes in clear";
+        reader.hidden_problem(key, problem);
+    }
+    is_wanted.then_some(setting)
 }
 
 fn routes(reader: &mut Reader<'_>, port: u16) -> Vec<RouteUrl> {
@@ -85,7 +85,7 @@ fn routes(reader: &mut Reader<'_>, port: u16) -> Vec<RouteUrl> {
             Err(error) => {
                 // What may hold a password is not repeated.
                 let shown = text.rsplit_once('@').map_or(&*text, |(_, host)| host);
-                reader.problem(PEERS, format!("has {shown:?}, which {error}"));
+                reader.hidden_problem(PEERS, format!("has {shown:?}, which {error}"));
             }
         }
     }
@@ -103,7 +103,7 @@ fn credentials(reader: &mut Reader<'_>) -> Option<(Box<str>, Box<str>)> {
             None
         }
         (None, Some(_)) => {
-            reader.problem(PEER_PASSWORD, format!("is of use only with {PEER_USER}"));
+            reader.hidden_problem(PEER_PASSWORD, format!("is of use only with {PEER_USER}"));
             None
         }
     }
@@ -117,13 +117,12 @@ fn url(reader: &mut Reader<'_>, key: &str, port: u16) -> Option<RouteUrl> {
 
 /// The same list may stand on every broker, so each finds itself in it.
 fn without_own(mut core: ClusterConfig, port: u16, identity: Option<&str>) -> ClusterConfig {
-    let advertise = core.advertise.clone();
-    core.routes.retain(|route| {
-        let named = identity.is_some_and(|identity| route.is_place(identity, port));
-        let advertised = advertise
-            .as_ref()
-            .is_some_and(|own| route.is_place(&own.host, own.port));
-        !named && !advertised
-    });
+    let own: Vec<RouteUrl> = identity
+        .map(|identity| RouteUrl::new(identity, port))
+        .into_iter()
+        .chain(core.advertise.clone())
+        .collect();
+    let is_own = |route: &RouteUrl| own.iter().any(|own| route.is_place(&own.host, own.port));
+    core.routes.retain(|route| !is_own(route));
     core
 }

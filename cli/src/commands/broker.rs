@@ -1,17 +1,20 @@
 //! `muster broker`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use muster_broker::{Broker, BrokerConfig, TlsPaths, TlsWatch, monitor};
+use muster_broker::{Broker, BrokerConfig, RouteUrl, TlsPaths, TlsWatch, monitor};
 use muster_broker_core::auth::Authenticator;
 use muster_broker_core::config::{Credentials, TlsOffer};
+use muster_client::resolve::Resolver;
+use muster_reactor::signal::{Signal, Signals};
 use muster_settings::Settings;
 
-use super::daemon::{RunWord, block_signals, wait_for_end};
+use super::daemon::{RunWord, block_signals, wait_until};
 use super::hosted::Hosted;
 use crate::exit::{Exit, Failure};
 use crate::files::{self, PidFile};
@@ -20,6 +23,13 @@ use crate::systemd::Heartbeat;
 
 /// How often the shards' lines for the log are fetched.
 const LOG_EVERY: Duration = Duration::from_millis(200);
+
+/// How long DNS is asked for the peers of the cluster.
+const SRV_MAX: Duration = Duration::from_secs(10);
+
+/// How long clients of a lame duck have to go by themselves, and over what time the others are sent away; as nats-server has it.
+const LAME_DUCK_GRACE: Duration = Duration::from_secs(10);
+const LAME_DUCK_DURATION: Duration = Duration::from_secs(120);
 
 /// Flags go before the file.
 #[derive(Debug, Args)]
@@ -77,7 +87,8 @@ pub(crate) struct BrokerArgs {
 }
 
 pub(crate) fn run(args: &BrokerArgs) -> Result<Exit, Failure> {
-    let (config, hosted) = args.config()?;
+    let (mut config, hosted) = args.config()?;
+    find_peers(&mut config);
     let signals = block_signals()?;
     if !hosted.network {
         return hosted.run_alone(&signals, config.monitor, args.pid.as_deref());
@@ -99,14 +110,16 @@ pub(crate) fn run(args: &BrokerArgs) -> Result<Exit, Failure> {
     let monitor = monitor.transpose()?;
     let pid = args.pid.as_deref().map(PidFile::write).transpose()?;
     eprintln!("Listening for client connections on {}", broker.address());
+    if let Some(peers) = broker.peer_address() {
+        eprintln!("Listening for route connections on {peers}");
+    }
     if let Some(monitor) = &monitor {
         eprintln!("Serving monitoring on http://{}", monitor.address());
     }
     eprintln!("This host {}", broker.capacity());
     eprintln!("Server is ready");
     let mut heartbeat = Heartbeat::new();
-    wait_for_end(&signals, LOG_EVERY, || {
-        broker.log_events();
+    serve(&broker, &signals, || {
         heartbeat.beat(|| sign_of_life(&broker));
         if let Some(tls) = &mut tls {
             tls.look(&broker, files::read);
@@ -135,6 +148,49 @@ fn sign_of_life(broker: &Broker) -> Result<String, String> {
     } else {
         Err(format!("shard {} does not answer", silent.join(", ")))
     }
+}
+
+/// Until a signal ends it, or a lame duck has no client left.
+fn serve(broker: &Broker, signals: &Signals, mut meanwhile: impl FnMut()) -> Result<(), Failure> {
+    let mut is_lame = false;
+    wait_until(signals, LOG_EVERY, |signal| {
+        if signal == Some(Signal::User2) && !is_lame {
+            is_lame = true;
+            tracing::info!("lame duck: clients are told to connect elsewhere");
+            broker.start_lame_duck(LAME_DUCK_GRACE, LAME_DUCK_DURATION);
+        }
+        broker.log_events();
+        meanwhile();
+        if is_lame && broker.is_drained() {
+            tracing::info!("lame duck: no client is left");
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    })
+}
+
+/// Asks DNS for the peers of the cluster, where it is to be asked.
+fn find_peers(config: &mut BrokerConfig) {
+    let Some(cluster) = config.cluster.take() else {
+        return;
+    };
+    let found = cluster.srv_name().map(|name| {
+        let mut resolver = Resolver::system();
+        resolver.begin_search(SRV_MAX);
+        match resolver.srv(&name) {
+            Ok(records) => {
+                let servers = records.into_iter().map(|record| record.server);
+                servers
+                    .map(|server| RouteUrl::new(&server.host, server.port))
+                    .collect()
+            }
+            Err(error) => {
+                tracing::warn!("cannot look up {name}: {error}");
+                Vec::new()
+            }
+        }
+    });
+    config.cluster = cluster.with_found(found.unwrap_or_default());
 }
 
 impl BrokerArgs {

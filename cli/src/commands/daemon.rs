@@ -1,5 +1,6 @@
 //! What the two daemons have in common on the command line.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use clap::ValueEnum;
@@ -27,21 +28,35 @@ pub(crate) fn wait_for_end(
     every: Duration,
     mut meanwhile: impl FnMut(),
 ) -> Result<(), Failure> {
+    wait_until(signals, every, |_| {
+        meanwhile();
+        ControlFlow::Continue(())
+    })
+}
+
+/// As [`wait_for_end`], and until `step` has had enough. It is told which signal came, where one did.
+pub(crate) fn wait_until(
+    signals: &Signals,
+    every: Duration,
+    mut step: impl FnMut(Option<Signal>) -> ControlFlow<()>,
+) -> Result<(), Failure> {
     systemd::ready();
     loop {
-        match signals.wait(every) {
-            Ok(Some(Signal::Interrupt | Signal::Terminate)) => {
-                systemd::stopping();
-                return Ok(());
-            }
-            Ok(Some(Signal::Hangup)) => {
-                systemd::reloading();
-                log::reopen();
-                meanwhile();
-                systemd::ready();
-            }
-            Ok(Some(Signal::User1 | Signal::User2) | None) => meanwhile(),
-            Err(error) => return Err(Failure::new(format!("cannot wait for signals: {error}"))),
+        let signal = signals
+            .wait(every)
+            .map_err(|error| Failure::new(format!("cannot wait for signals: {error}")))?;
+        let is_reload = matches!(signal, Some(Signal::Hangup));
+        if is_reload {
+            systemd::reloading();
+            log::reopen();
+        }
+        let asked = matches!(signal, Some(Signal::Interrupt | Signal::Terminate));
+        if asked || step(signal).is_break() {
+            systemd::stopping();
+            return Ok(());
+        }
+        if is_reload {
+            systemd::ready();
         }
     }
 }
