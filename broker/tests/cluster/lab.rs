@@ -1,5 +1,6 @@
 //! Members of a cluster, and patience.
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -7,11 +8,18 @@ use muster_broker::{Broker, BrokerConfig, ClusterSetting};
 use muster_broker_core::config::CoreConfig;
 
 use crate::client::{Client, Event, PATIENCE};
+use crate::real::{Real, RealConfig};
 
-/// A broker of ours.
-pub(crate) struct Member {
-    broker: Broker,
-    config: BrokerConfig,
+/// A member: a broker of ours, or a real one.
+pub(crate) enum Member {
+    Muster(Box<Broker>, Box<BrokerConfig>),
+    Real(Box<Real>, RealConfig),
+}
+
+/// What a member can be started from again.
+pub(crate) enum Plan {
+    Muster(Box<BrokerConfig>),
+    Real(RealConfig),
 }
 
 /// A cluster.
@@ -21,28 +29,74 @@ pub(crate) struct Lab {
 
 impl Member {
     pub(crate) fn client(&self) -> Client {
-        Client::connect(self.broker.address())
+        Client::connect(self.address())
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        match self {
+            Self::Muster(broker, _) => broker.address(),
+            Self::Real(real, _) => real.clients,
+        }
     }
 
     pub(crate) fn broker(&self) -> &Broker {
-        &self.broker
+        match self {
+            Self::Muster(broker, _) => broker,
+            Self::Real(..) => panic!("a broker of ours is asked for"),
+        }
+    }
+
+    pub(crate) fn real(&self) -> &Real {
+        match self {
+            Self::Real(real, _) => real,
+            Self::Muster(..) => panic!("a real one is asked for"),
+        }
     }
 
     pub(crate) fn peer_address(&self) -> SocketAddr {
-        self.broker.peer_address().unwrap()
+        match self {
+            Self::Muster(broker, _) => broker.peer_address().unwrap(),
+            Self::Real(real, _) => real.peers,
+        }
     }
 
     /// The names of its peers.
     pub(crate) fn peers(&self) -> Vec<String> {
-        let cluster = self.broker.core().cluster().unwrap();
-        let names = cluster.peers().map(|peer| peer.server_name.to_string());
-        names.collect()
+        match self {
+            Self::Muster(broker, _) => {
+                let cluster = broker.core().cluster().unwrap();
+                let names = cluster.peers().map(|peer| peer.server_name.to_string());
+                names.collect()
+            }
+            Self::Real(real, _) => {
+                let routes = real.routes();
+                let names = routes.iter().map(|route| route["remote_name"].as_str());
+                let names = names.map(|name| name.unwrap_or_default().to_owned());
+                // Two real ones have several connections to each other.
+                names.collect::<BTreeSet<_>>().into_iter().collect()
+            }
+        }
     }
 
     /// Its open routes, with those whose handshake is not done.
     pub(crate) fn routes(&self) -> usize {
-        let shards = self.broker.ask(|core, _| core.open_routes().count());
+        let shards = self.broker().ask(|core, _| core.open_routes().count());
         shards.into_iter().map(Option::unwrap).sum()
+    }
+}
+
+/// A broker of ours on free ports.
+pub(crate) fn config(number: usize, shards: u16, cluster: ClusterSetting) -> BrokerConfig {
+    BrokerConfig {
+        listen: loopback(),
+        shards: Some(shards),
+        server_name: Some(format!("b{number}")),
+        cluster: Some(cluster),
+        core: CoreConfig {
+            connections_max: 1000,
+            ..CoreConfig::default()
+        },
+        ..BrokerConfig::default()
     }
 }
 
@@ -73,43 +127,68 @@ impl Lab {
         routes: &[SocketAddr],
     ) -> SocketAddr {
         let cluster = ClusterSetting::new("C1", loopback()).with_routes(routes.iter().copied());
-        self.restart(BrokerConfig {
-            listen: loopback(),
-            shards: Some(shards),
-            server_name: Some(format!("b{}", self.members.len())),
-            cluster: Some(cluster),
-            core: CoreConfig {
-                connections_max: 1000,
-                ..CoreConfig::default()
-            },
-            ..BrokerConfig::default()
-        });
+        self.add(config(self.members.len(), shards, cluster))
+    }
+
+    pub(crate) fn add(&mut self, config: BrokerConfig) -> SocketAddr {
+        self.restart(Plan::Muster(Box::new(config)));
+        self.members.last().unwrap().peer_address()
+    }
+
+    /// A real server that dials these.
+    pub(crate) fn add_real(&mut self, routes: &[SocketAddr]) -> SocketAddr {
+        let name = format!("r{}", self.members.len());
+        self.add_real_as(RealConfig::new(&name, routes))
+    }
+
+    pub(crate) fn add_real_as(&mut self, config: RealConfig) -> SocketAddr {
+        self.restart(Plan::Real(config));
         self.members.last().unwrap().peer_address()
     }
 
     /// Starts a broker and remembers the ports it took.
-    pub(crate) fn restart(&mut self, mut config: BrokerConfig) {
-        let broker = Broker::start(config.clone()).unwrap();
-        config.listen = broker.address();
-        if let (Some(cluster), Some(address)) = (&mut config.cluster, broker.peer_address()) {
-            cluster.listen = address;
-        }
-        self.members.push(Member { broker, config });
+    pub(crate) fn restart(&mut self, plan: Plan) {
+        let member = match plan {
+            Plan::Muster(mut config) => {
+                let broker = Broker::start((*config).clone()).unwrap();
+                config.listen = broker.address();
+                if let (Some(cluster), Some(address)) = (&mut config.cluster, broker.peer_address())
+                {
+                    cluster.listen = address;
+                }
+                Member::Muster(Box::new(broker), config)
+            }
+            Plan::Real(mut config) => {
+                let real = Real::start(&config);
+                config.ports = (real.clients.port(), real.peers.port());
+                Member::Real(Box::new(real), config)
+            }
+        };
+        self.members.push(member);
     }
 
     /// Stops a member; it can be started again as it was.
-    pub(crate) fn stop(&mut self, place: usize) -> BrokerConfig {
-        let member = self.members.remove(place);
-        member.broker.stop();
-        member.config
+    pub(crate) fn stop(&mut self, place: usize) -> Plan {
+        match self.members.remove(place) {
+            Member::Muster(broker, config) => {
+                broker.stop();
+                Plan::Muster(config)
+            }
+            Member::Real(real, config) => {
+                drop(real);
+                Plan::Real(config)
+            }
+        }
     }
 
     /// Starts a member anew with one more route.
     pub(crate) fn dial_from(&mut self, place: usize, to: SocketAddr) {
-        let mut config = self.stop(place);
+        let Plan::Muster(mut config) = self.stop(place) else {
+            panic!("a broker of ours is asked for")
+        };
         let cluster = config.cluster.take().unwrap();
         config.cluster = Some(cluster.with_routes([to]));
-        self.restart(config);
+        self.restart(Plan::Muster(config));
     }
 
     #[track_caller]
@@ -133,7 +212,7 @@ impl Lab {
 
     /// Waits until every member knows every other one, and all that was said before has been heard.
     pub(crate) fn settle(&self) {
-        let addresses: Vec<_> = self.members.iter().map(|m| m.broker.address()).collect();
+        let addresses: Vec<_> = self.members.iter().map(Member::address).collect();
         settle(&addresses);
     }
 }
@@ -176,7 +255,7 @@ pub(crate) fn messages(client: &mut Client, count: usize) -> Vec<String> {
     while bodies.len() < count {
         match client.next() {
             Event::Message { payload, .. } => {
-                bodies.push(String::from_utf8(payload.into()).unwrap())
+                bodies.push(String::from_utf8(payload.into()).unwrap());
             }
             other => panic!("no message: {other:?}"),
         }
