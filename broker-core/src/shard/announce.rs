@@ -32,6 +32,11 @@ impl ShardCore {
     /// Tells clients, from now on and those that are here, that these are the brokers to connect to, `host:port` each;
     /// with `lame_duck` also that this one is going to stop.
     pub fn announce(&mut self, urls: Arc<[String]>, lame_duck: bool) {
+        let known = self.announced.urls.as_deref();
+        let known = known.unwrap_or(&self.broker.config.info.connect_urls);
+        if *known == *urls && self.announced.lame_duck == lame_duck {
+            return;
+        }
         self.announced = Announced {
             urls: Some(urls),
             lame_duck,

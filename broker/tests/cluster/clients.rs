@@ -140,7 +140,8 @@ pub(crate) fn a_lame_duck_sends_its_clients_away() {
         Event::Message { payload: b"hi", .. }
     ));
     for told in &mut told {
-        assert!(!told.next(), "it is sent away");
+        // Whatever else it is told, it is sent away.
+        while told.next() {}
     }
     lab.wait("nobody is left", |lab| {
         lab.members()[0].broker().is_drained()
