@@ -184,3 +184,77 @@ impl ConfigCheck {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(build: &BuildSettings, settings: &str, flags: &NodeFlags) -> NodeConfig {
+        node_config(&ModeSources {
+            build,
+            jwt: Some("a.b.c\n"),
+            targets: vec![ServerAddr::new("p1", 4222)],
+            settings: &Settings::parse(settings, "server.conf"),
+            flags,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_node_in_the_mode_goes_by_the_token_and_not_by_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let flags = NodeFlags {
+            hostname: Some("host1.example.net".to_owned()),
+            config_file: folder.path().join("server.conf").to_string_lossy().into(),
+            ..NodeFlags::default()
+        };
+        let mut build = BuildSettings {
+            registration_data: "/data.json".to_owned(),
+            facts: "/facts.json".to_owned(),
+            status_file: "/status.json".to_owned(),
+            username: "u".to_owned(),
+            password: "hunter2".to_owned(),
+            secure: true,
+            ..BuildSettings::default()
+        };
+        let text =
+            "collectives = mcollective\nlogfile = /var/log/n.log\nttl = 5\nregistration = x\n";
+        let found = config(&build, text, &flags);
+        assert_eq!(found.identity, "host1.example.net");
+        assert_eq!(found.collectives, [COLLECTIVE]);
+        assert_eq!(found.servers[0].to_string(), "p1:4222");
+        assert_eq!(found.auth_token.as_deref(), Some("a.b.c"));
+        assert!(found.tls && found.anonymous_tls && found.policies.is_none());
+        // Requests should be signed, and there is no authority to check them with.
+        assert!(found.insecure);
+        assert_eq!(found.facts_files, [PathBuf::from("/facts.json")]);
+        assert_eq!(found.announce.component, COMPONENT);
+        assert_eq!(found.announce.status_file, Some("/status.json".into()));
+        assert_eq!(found.announce.status_interval, Duration::from_secs(10));
+        let registration = found.announce.registration.clone().unwrap();
+        assert_eq!(registration.interval, Duration::from_secs(120));
+        assert_eq!(registration.collective, COLLECTIVE);
+        assert!(!registration.splay);
+        let source = &registration.sources[0];
+        assert_eq!(source.kind, SourceKind::File("/data.json".into()));
+        assert_eq!(source.target.as_deref(), Some(REGISTRATION_SUBJECT));
+        let shown = format!("{found:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("a.b.c"));
+
+        fs::create_dir(folder.path().join("ssl")).unwrap();
+        fs::write(folder.path().join("ssl/ca.pem"), "x").unwrap();
+        assert!(!config(&build, "", &flags).insecure);
+        build.secure = false;
+        assert!(config(&build, "", &flags).insecure);
+        // What a return to provisioning leaves, and the subject of the first provisioners.
+        build.registration_data.clear();
+        assert!(config(&build, "", &flags).announce.registration.is_none());
+        let kept =
+            format!("identity = n9\n{DATA_KEY} = /kept\n{TARGET_KEY} = choria.provisioning_data\n");
+        let found = config(&build, &kept, &flags);
+        assert_eq!(found.identity, "n9");
+        let source = found.announce.registration.unwrap().sources.remove(0);
+        assert_eq!(source.kind, SourceKind::File("/kept".into()));
+        assert_eq!(source.target.as_deref(), Some("choria.provisioning_data"));
+    }
+}
