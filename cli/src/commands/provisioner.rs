@@ -15,7 +15,7 @@ use super::daemon::{RunWord, block_signals};
 use crate::connection::ConnectionArgs;
 use crate::exit::{Exit, Failure};
 use crate::files::{self, PidFile};
-use crate::log;
+use crate::{log, systemd};
 
 /// How often the provisioner is looked after between signals.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -63,13 +63,16 @@ pub(crate) fn run(args: &ProvisionerArgs) -> Result<Exit, Failure> {
         eprintln!("Serving metrics on http://{address}/metrics");
     }
     eprintln!("Provisioner is ready");
+    systemd::ready();
     while !provisioner.is_over() {
         match signals.wait(LOOK_EVERY) {
             Ok(Some(Signal::Interrupt | Signal::Terminate)) => break,
-            Ok(Some(Signal::Hangup | Signal::User1 | Signal::User2) | None) => {}
+            Ok(Some(Signal::Hangup)) => log::reopen(),
+            Ok(Some(Signal::User1 | Signal::User2) | None) => {}
             Err(error) => return Err(Failure::new(format!("cannot wait for signals: {error}"))),
         }
     }
+    systemd::stopping();
     provisioner.stop();
     drop(pid);
     Ok(Exit::Success)
@@ -81,5 +84,19 @@ fn target(config: &ProvisionerConfig) -> log::Target {
         Some("stderr") => log::Target::Stderr,
         Some("discard") => log::Target::Discard,
         Some(path) => log::Target::File(PathBuf::from(path)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_packaged_configuration_is_one() {
+        let text = include_str!("../../../packaging/etc/provisioner.yaml");
+        let config = ProvisionerConfig::from_yaml(text, "provisioner.yaml", NonZeroUsize::MIN);
+        let config = config.unwrap();
+        assert_eq!(config.warnings, Vec::<String>::new());
+        assert_eq!(target(&config), log::Target::Stdout);
     }
 }
