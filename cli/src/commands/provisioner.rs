@@ -1,6 +1,7 @@
 //! `muster provisioner`.
 
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +10,12 @@ use clap::Args;
 use muster_provisioner::config::ProvisionerConfig;
 use muster_provisioner::daemon::{Parts, Provisioner, load_flow};
 use muster_provisioner::helper::process::ProcessHelper;
-use muster_reactor::signal::Signal;
 
-use super::daemon::{RunWord, block_signals};
+use super::daemon::{RunWord, block_signals, wait_until};
 use crate::connection::ConnectionArgs;
 use crate::exit::{Exit, Failure};
 use crate::files::{self, PidFile};
-use crate::{log, systemd};
+use crate::log;
 
 /// How often the provisioner is looked after between signals.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -63,16 +63,11 @@ pub(crate) fn run(args: &ProvisionerArgs) -> Result<Exit, Failure> {
         eprintln!("Serving metrics on http://{address}/metrics");
     }
     eprintln!("Provisioner is ready");
-    systemd::ready();
-    while !provisioner.is_over() {
-        match signals.wait(LOOK_EVERY) {
-            Ok(Some(Signal::Interrupt | Signal::Terminate)) => break,
-            Ok(Some(Signal::Hangup)) => log::reopen(),
-            Ok(Some(Signal::User1 | Signal::User2) | None) => {}
-            Err(error) => return Err(Failure::new(format!("cannot wait for signals: {error}"))),
-        }
-    }
-    systemd::stopping();
+    // The breaker can end it too.
+    wait_until(&signals, LOOK_EVERY, |_| match provisioner.is_over() {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    })?;
     provisioner.stop();
     drop(pid);
     Ok(Exit::Success)

@@ -171,3 +171,9 @@ fn what_is_no_mapping_is_named() {
     let shown = problems(&" ".repeat(DOCUMENT_BYTES_MAX + 1));
     assert!(shown.contains("more than"), "{shown}");
 }
+
+#[test]
+fn the_packaged_file_is_good() {
+    let config = read(include_str!("../../../packaging/etc/provisioner.yaml")).unwrap();
+    assert!(config.features.pki && config.log_file.is_none());
+}
