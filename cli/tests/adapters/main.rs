@@ -1,13 +1,14 @@
 //! Fleet messages into durable streams: `muster broker` with adapters, a real `nats-server` with JetStream, and `kill -9`.
 //!
-//! The real one is `MUSTER_NATS_SERVER`, or `target/peers/bin/nats-server` (made by `scripts/peers`); a Kafka is started by
-//! `scripts/kafka`. Without them, or in a build without the feature `kafka`, their trials are listed as ignored.
+//! The real one is `MUSTER_NATS_SERVER`, or `target/peers/bin/nats-server` (made by `scripts/peers`); without it,
+//! its trials are listed as ignored. Kafka is tried in the tests of `adapters`.
 
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 
-mod kafka;
+mod asynchronous;
 mod lab;
 mod nats;
+mod replicate;
 mod streams;
 
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     };
     add(streams::JETSTREAM, lab::nats_server().is_file());
     add(streams::FILE, true);
-    add(kafka::ALL, kafka::is_present());
+    add(asynchronous::ALL, lab::nats_server().is_file());
+    add(replicate::ALL, lab::nats_server().is_file());
     libtest_mimic::run(&arguments, trials).exit_code()
 }
