@@ -15,6 +15,7 @@ mod login;
 mod output;
 mod publish;
 mod route;
+mod route_deliver;
 mod route_interest;
 mod route_publish;
 mod route_snapshot;
