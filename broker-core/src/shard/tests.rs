@@ -4,6 +4,7 @@ mod due;
 mod fleet;
 mod held;
 mod mesh;
+mod races;
 mod random;
 mod rights;
 mod routes;

@@ -31,7 +31,7 @@ pub(super) struct Mesh {
 }
 
 /// A member of the cluster that is told whom to dial.
-fn membership(name: &str) -> Cluster {
+pub(super) fn membership(name: &str) -> Cluster {
     let info = Info {
         server_id: format!("ID-{name}"),
         server_name: name.to_owned(),
