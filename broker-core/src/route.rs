@@ -114,6 +114,10 @@ pub(crate) struct RemoteTable {
 }
 
 impl RemoteTable {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter()
+    }
+
     fn new(seed: u64) -> Self {
         Self {
             entries: Vec::new(),

@@ -50,6 +50,10 @@ const OURS: &[Check] = &[
         "a_lame_duck_sends_its_clients_away",
         clients::a_lame_duck_sends_its_clients_away,
     ),
+    (
+        "monitoring_shows_the_routes",
+        clients::monitoring_shows_the_routes,
+    ),
     ("routes_speak_tls", secured::routes_speak_tls),
     (
         "nobody_joins_without_a_certificate",

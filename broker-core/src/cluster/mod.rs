@@ -201,6 +201,27 @@ impl Cluster {
         }
     }
 
+    /// A peer that dialled was refused for its CONNECT.
+    pub fn handle_refused(&mut self, peer: SocketAddr, reason: CloseReason, now: Duration) {
+        self.refused(&Origin::Accepted, peer, reason, now);
+    }
+
+    /// A peer sent `-ERR` and is about to close.
+    pub fn handle_peer_error(&mut self, peer: SocketAddr, text: &[u8], now: Duration) {
+        // Servers that keep several routes try for one of an account's own, which we never offered; the main route is not concerned.
+        if contains(text, b"dedicated route") {
+            return;
+        }
+        let text = text.get(..NAME_MAX).unwrap_or(text);
+        let note = ClusterNote::PeerError {
+            who: peer.ip().to_canonical().to_string(),
+            text: text.escape_ascii().to_string(),
+        };
+        if self.quiet.is_news(&note, now) {
+            self.note(note);
+        }
+    }
+
     /// The first INFO of a connection: registers its peer or says what else becomes of it.
     pub fn handle_first_info(
         &mut self,
@@ -458,6 +479,7 @@ impl Cluster {
         match reason {
             CloseReason::ClusterNameConflict => self.figures.refused_name += 1,
             CloseReason::DuplicateServerName => self.figures.refused_duplicate += 1,
+            CloseReason::AuthenticationFailure => self.figures.refused_credentials += 1,
             CloseReason::SelfRoute | CloseReason::DuplicateRoute => {}
             _ => self.figures.refused_other += 1,
         }
@@ -514,6 +536,10 @@ impl ClusterCell {
     pub(crate) fn take_touched(&self) -> bool {
         self.touched.load(Ordering::Relaxed) && self.touched.swap(false, Ordering::AcqRel)
     }
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
 }
 
 fn own_info(config: &ClusterConfig, info: &Info) -> RouteInfo {

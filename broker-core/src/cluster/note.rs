@@ -45,6 +45,13 @@ pub enum ClusterNote {
         /// Why.
         reason: CloseReason,
     },
+    /// A peer said what it does not like, and closes.
+    PeerError {
+        /// Its address.
+        who: String,
+        /// What it said, of limited length and in ASCII.
+        text: String,
+    },
     /// A dial failed. Repetitions are told of once a minute.
     DialFailed {
         /// Where to.
@@ -83,6 +90,7 @@ impl fmt::Display for ClusterNote {
             Self::Refused { who, reason } => {
                 write!(f, "a route of {who} is refused: {}", reason.text())
             }
+            Self::PeerError { who, text } => write!(f, "the peer at {who} says: {text}"),
             Self::DialFailed { url, failure } => {
                 write!(f, "cannot dial the route {url}: {}", failure.label())
             }

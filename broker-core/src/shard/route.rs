@@ -201,7 +201,11 @@ impl ShardCore {
             (_, RouteOp::Info(json)) => return self.handle_later_info(key, json, now),
             (_, RouteOp::Ping) => self.append(key, 8, put_pong),
             (_, RouteOp::Pong) => self.handle_pong(key, now),
-            (_, RouteOp::Err(_)) => {
+            (_, RouteOp::Err(text)) => {
+                let peer = self.conn(key).map(|conn| conn.peer);
+                if let (Some(peer), Some(mut cluster)) = (peer, self.broker.cluster()) {
+                    cluster.handle_peer_error(peer, text, now);
+                }
                 self.close(key, CloseReason::ClientClosed, now);
                 return Flow::Closed;
             }
@@ -228,6 +232,10 @@ impl ShardCore {
         };
         match verdict {
             Err(reason) => {
+                let peer = self.conn(key).map(|conn| conn.peer);
+                if let (Some(peer), Some(mut cluster)) = (peer, self.broker.cluster()) {
+                    cluster.handle_refused(peer, reason, now);
+                }
                 self.close(key, reason, now);
                 Flow::Closed
             }

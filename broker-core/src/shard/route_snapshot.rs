@@ -62,6 +62,15 @@ impl ShardCore {
         open.filter_map(|conn| self.route_info(conn))
     }
 
+    /// The subjects a peer announced, so many at most, in no order.
+    #[must_use]
+    pub fn route_subjects(&self, key: Key, most: usize) -> Vec<String> {
+        let route = self.conn(key).and_then(|conn| conn.route.as_deref());
+        let interest = route.into_iter().flat_map(|route| route.interest.iter());
+        let subjects = interest.map(|entry| String::from_utf8_lossy(entry.interest.subject()));
+        subjects.take(most).map(Into::into).collect()
+    }
+
     /// A route that ended since the last call, for the log.
     pub fn poll_ended_route(&mut self) -> Option<RouteSnapshot> {
         self.ended_routes.pop_front()

@@ -10,11 +10,17 @@ use super::Monitor;
 
 /// Collects series in the text format.
 #[derive(Default)]
-struct Text(String);
+pub(super) struct Text(String);
 
 impl Text {
     /// A family: its name behind the common prefix, its type, what it means, and its series as labels and values.
-    fn family<V: Display>(&mut self, name: &str, kind: &str, help: &str, series: &[(&str, V)]) {
+    pub(super) fn family<V: Display>(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        series: &[(&str, V)],
+    ) {
         let out = &mut self.0;
         let _ = write!(
             out,
@@ -25,12 +31,35 @@ impl Text {
         }
     }
 
-    fn counter(&mut self, name: &str, value: impl Display, help: &str) {
+    pub(super) fn counter(&mut self, name: &str, value: impl Display, help: &str) {
         self.family(name, "counter", help, &[("", value)]);
     }
 
-    fn gauge(&mut self, name: &str, value: impl Display, help: &str) {
+    pub(super) fn gauge(&mut self, name: &str, value: impl Display, help: &str) {
         self.family(name, "gauge", help, &[("", value)]);
+    }
+
+    /// A family whose labels are made as they come.
+    pub(super) fn labelled(
+        &mut self,
+        name: &str,
+        kind: &str,
+        help: &str,
+        series: &[(String, u64)],
+    ) {
+        let series: Vec<(&str, u64)> = series
+            .iter()
+            .map(|(labels, value)| (labels.as_str(), *value))
+            .collect();
+        self.family(name, kind, help, &series);
+    }
+
+    /// A gauge by the whole name that others gave it.
+    pub(super) fn foreign_gauge(&mut self, name: &str, value: impl Display, help: &str) {
+        let _ = writeln!(
+            self.0,
+            "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}"
+        );
     }
 }
 
@@ -41,6 +70,7 @@ impl Monitor {
         self.messages(&mut text);
         self.back_pressure(&mut text);
         self.refusals(&mut text);
+        self.cluster(&mut text);
         self.process(&mut text);
         for render in &self.guests.metrics {
             render(&mut text.0);

@@ -5,7 +5,7 @@
 //! | `/varz` | the broker as a whole | published counters |
 //! | `/connz` | connections, open and closed | the shards, each on its own thread |
 //! | `/subsz` | subscriptions of an account | the sublist, then the shards for details |
-//! | `/routez` | routes to other brokers | none yet |
+//! | `/routez` | routes to other brokers | the shards |
 //! | `/healthz` | whether clients are served | – |
 //! | `/metrics` | Prometheus text | published counters |
 //!
@@ -15,6 +15,7 @@
 //!
 //! Not here: the system account's requests, which ask for the same figures over NATS.
 
+mod cluster;
 mod connz;
 mod format;
 mod healthz;

@@ -9,6 +9,7 @@ use muster_broker_core::config::TlsOffer;
 use muster_reactor::process::cores;
 use serde::Serialize;
 
+use super::cluster::ClusterView;
 use super::format::{nanos, rfc3339, seconds, uptime};
 use super::{Moment, Monitor};
 
@@ -48,7 +49,7 @@ pub(super) struct Varz {
     max_control_line: usize,
     max_payload: usize,
     max_pending: u64,
-    cluster: Absent,
+    cluster: ClusterView,
     gateway: Absent,
     leaf: Absent,
     mqtt: Absent,
@@ -129,7 +130,7 @@ impl Monitor {
             auth_required: config.authenticator.is_some(),
             tls_required: config.tls != TlsOffer::Off,
             tls_verify: config.tls == TlsOffer::Mutual,
-            connect_urls: info.connect_urls.clone(),
+            connect_urls: self.connect_urls(),
             max_connections: config.connections_max,
             max_subscriptions: config.subscriptions_max,
             ping_interval: config.ping_interval,
@@ -144,7 +145,7 @@ impl Monitor {
             max_control_line: config.limits.control_line_max,
             max_payload: config.limits.payload_max,
             max_pending: config.pending_max,
-            cluster: Absent {},
+            cluster: self.cluster_view(),
             gateway: Absent {},
             leaf: Absent {},
             mqtt: Absent {},
@@ -161,8 +162,8 @@ impl Monitor {
             cpu: (sample.cpu_percent * 10.0).round() / 10.0,
             connections: counters.connections,
             total_connections: counters.connections_total,
-            routes: 0,
-            remotes: 0,
+            routes: counters.routes,
+            remotes: self.remotes(),
             leafnodes: 0,
             in_msgs: counters.in_msgs,
             in_bytes: counters.in_bytes,

@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use muster_wire::info::Info;
+use serde_json::Value;
 
 use crate::client::{Event, PATIENCE};
 use crate::lab::{Lab, Plan};
@@ -106,6 +107,35 @@ pub(crate) fn nothing_is_advertised() {
     let (silent, open) = (lab.members()[0].address(), lab.members()[1].address());
     assert_eq!(Told::by(silent).info().connect_urls, [""; 0]);
     assert_eq!(Told::by(open).info().connect_urls, [open.to_string()]);
+}
+
+pub(crate) fn monitoring_shows_the_routes() {
+    let mut lab = Lab::new();
+    let first = lab.add_muster(2);
+    lab.add_muster_with_routes(1, &[first]);
+    lab.settle();
+    let page = |place: usize, path: &str| lab.page(place, path);
+    let routez: Value = serde_json::from_str(&page(1, "/routez?subs=1")).unwrap();
+    assert_eq!(routez["num_routes"], 1);
+    let route = &routez["routes"][0];
+    assert_eq!(route["remote_name"], "b0");
+    assert_eq!(route["did_solicit"], true);
+    assert_eq!(route["is_configured"], true);
+    assert_eq!(route["port"], first.port());
+    assert!(route["in_msgs"].as_u64() > Some(0), "{route}");
+    let varz: Value = serde_json::from_str(&page(0, "/varz")).unwrap();
+    assert_eq!((&varz["routes"], &varz["remotes"]), (&1.into(), &1.into()));
+    assert_eq!(varz["cluster"]["name"], "C1");
+    assert_eq!(varz["connect_urls"].as_array().map(Vec::len), Some(2));
+    let metrics = page(0, "/metrics");
+    for line in [
+        "muster_broker_remotes 1",
+        "choria_network_routes 1",
+        "muster_broker_route_dial_failures_total{reason=\"refused\"} 0",
+        "muster_broker_route_subscriptions{peer=\"b1\"}",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
 }
 
 pub(crate) fn a_lame_duck_sends_its_clients_away() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use muster_broker::{Broker, BrokerConfig, ClusterSetting};
@@ -12,7 +13,7 @@ use crate::real::{Real, RealConfig};
 
 /// A member: a broker of ours, or a real one.
 pub(crate) enum Member {
-    Muster(Box<Broker>, Box<BrokerConfig>),
+    Muster(Arc<Broker>, Box<BrokerConfig>),
     Real(Box<Real>, RealConfig),
 }
 
@@ -156,7 +157,7 @@ impl Lab {
                 {
                     cluster.listen = address;
                 }
-                Member::Muster(Box::new(broker), config)
+                Member::Muster(Arc::new(broker), config)
             }
             Plan::Real(mut config) => {
                 let real = Real::start(&config);
@@ -171,7 +172,8 @@ impl Lab {
     pub(crate) fn stop(&mut self, place: usize) -> Plan {
         match self.members.remove(place) {
             Member::Muster(broker, config) => {
-                broker.stop();
+                // Its last handle stops it.
+                drop(broker);
                 Plan::Muster(config)
             }
             Member::Real(real, config) => {
@@ -179,6 +181,15 @@ impl Lab {
                 Plan::Real(config)
             }
         }
+    }
+
+    /// A page of a member's monitoring.
+    pub(crate) fn page(&self, place: usize, path: &str) -> String {
+        let Member::Muster(broker, _) = &self.members[place] else {
+            panic!("a broker of ours is asked for")
+        };
+        let server = muster_broker::monitor::serve(Arc::clone(broker), loopback()).unwrap();
+        crate::real::text(server.address(), path)
     }
 
     /// Starts a member anew with one more route.

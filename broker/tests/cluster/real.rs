@@ -144,13 +144,17 @@ impl Drop for Real {
     }
 }
 
+fn get(address: SocketAddr, path: &str) -> Value {
+    serde_json::from_str(&text(address, path)).unwrap()
+}
+
 /// A page of monitoring.
-pub(crate) fn get(address: SocketAddr, path: &str) -> Value {
+pub(crate) fn text(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let request = format!("GET {path} HTTP/1.0\r\nHost: x\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (_, body) = answer.split_once("\r\n\r\n").expect("an answer");
-    serde_json::from_str(body).unwrap()
+    body.to_owned()
 }
