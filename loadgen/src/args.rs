@@ -75,6 +75,15 @@ pub(crate) struct Args {
     /// Seconds until all nodes must be connected and subscribed.
     #[arg(long, default_value_t = 300)]
     pub(crate) ramp_timeout: u64,
+    /// Provision so many emulated nodes without configuration, in place of a scenario.
+    #[arg(long, value_name = "N")]
+    pub(crate) provision: Option<usize>,
+    /// Nodes in work at a time, with --provision.
+    #[arg(long, default_value_t = 16)]
+    pub(crate) workers: usize,
+    /// The helper's program, with --provision; a function of this process without it.
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) helper: Option<String>,
     /// Print one JSON object instead of text.
     #[arg(long)]
     pub(crate) json: bool,

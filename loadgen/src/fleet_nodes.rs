@@ -6,10 +6,12 @@ use std::time::Duration;
 use muster_client::Moment;
 use muster_client::driver::Endpoint;
 use muster_client::nats::{ClientConfig, ClientCore, ProtocolError, State};
+use muster_protocol::ddl::Ddl;
 use muster_protocol::security::RequestSecurity;
+use muster_protocol::subject::PROVISIONING_COLLECTIVE;
 use muster_reactor::clock::unix_now;
 use muster_reactor::rustls::ClientConfig as TlsConfig;
-use muster_server::agent::Rpc;
+use muster_server::agent::{HostView, Rpc, RpcAgent, RpcAnswer, RpcCall};
 use muster_server::facts::Facts;
 use muster_server::setup::{AgentSet, NodeOptions, NodeSetup};
 use muster_server::{Gate, Node, NodeEndpoint, NodeScratch, VerifyEach, VerifyShared};
@@ -17,6 +19,7 @@ use muster_server::{Gate, Node, NodeEndpoint, NodeScratch, VerifyEach, VerifySha
 use crate::args::VerifyChoice;
 use crate::emulated::Emulated;
 use crate::progress::Progress;
+use crate::provision::Unprovisioned;
 use crate::setup::{AnyError, node_name};
 
 /// Countries the nodes lie in, so that a fact filter has something to find.
@@ -65,6 +68,25 @@ impl Common {
         })
     }
 
+    /// Nodes without configuration, with this agent.
+    pub(crate) fn unprovisioned(
+        security: RequestSecurity,
+        verify: VerifyChoice,
+        config: ClientConfig,
+        seed: u64,
+        agent: &Arc<Unprovisioned>,
+    ) -> Result<Self, AnyError> {
+        let mut common = Self::new(security, verify, config, seed)?;
+        let mut options = common.setup.options().clone();
+        options
+            .agents
+            .insert(Arc::new(Rpc::new(Shared(Arc::clone(agent)))));
+        options.collectives = vec![PROVISIONING_COLLECTIVE.to_owned()];
+        PROVISIONING_COLLECTIVE.clone_into(&mut options.main_collective);
+        common.setup = Arc::new(NodeSetup::new(options)?);
+        Ok(common)
+    }
+
     /// The node of a number.
     pub(crate) fn node(
         &self,
@@ -88,6 +110,20 @@ impl Common {
             progress,
             counted: false,
         }
+    }
+}
+
+/// An agent that others keep too.
+#[derive(Debug)]
+struct Shared(Arc<Unprovisioned>);
+
+impl RpcAgent for Shared {
+    fn ddl(&self) -> &Ddl {
+        self.0.ddl()
+    }
+
+    fn call(&self, call: &RpcCall<'_>, host: &HostView<'_>) -> RpcAnswer {
+        self.0.call(call, host)
     }
 }
 

@@ -14,6 +14,7 @@ mod fleet_client;
 mod fleet_nodes;
 mod nodes;
 mod progress;
+mod provision;
 mod report;
 mod rounds;
 mod run;
@@ -38,6 +39,18 @@ fn main() -> ExitCode {
     }
     let args = args::Args::parse();
     let as_json = args.json;
+    if let Some(nodes) = args.provision {
+        return match provision::run(&args, nodes) {
+            Ok(text) => {
+                print!("{text}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("loadgen: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     match run::run(args) {
         Ok(report) => {
             match as_json.then(|| serde_json::to_string(&report)) {

@@ -70,7 +70,7 @@ pub(crate) fn run(args: Args) -> Result<Report, AnyError> {
     Ok(run.report())
 }
 
-fn start_broker(args: &Args, keys: &Keys) -> Result<BrokerUnderLoad, AnyError> {
+pub(crate) fn start_broker(args: &Args, keys: &Keys) -> Result<BrokerUnderLoad, AnyError> {
     if let Some(address) = args.broker {
         return Ok(BrokerUnderLoad::Given { address });
     }
@@ -120,7 +120,11 @@ fn start_nodes(
     Ok(reactors)
 }
 
-fn wait_for_nodes(args: &Args, reactors: &Reactors, progress: &Progress) -> io::Result<()> {
+pub(crate) fn wait_for_nodes(
+    args: &Args,
+    reactors: &Reactors,
+    progress: &Progress,
+) -> io::Result<()> {
     let give_up = Instant::now() + Duration::from_secs(args.ramp_timeout);
     while progress.subscribed() < args.nodes as u64 {
         if !reactors.alive() {
