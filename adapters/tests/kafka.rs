@@ -99,11 +99,11 @@ mod real {
         outcomes
     }
 
-    /// What the topic has, by sender.
+    /// What the topic has, by sender. Each look is a group of its own, or it would begin where the last one ended.
     fn stored(port: u16, at_least: usize) -> (usize, BTreeSet<String>) {
         let consumer: BaseConsumer = ClientConfig::new()
             .set("bootstrap.servers", format!("127.0.0.1:{port}"))
-            .set("group.id", "test")
+            .set("group.id", format!("test-{at_least}"))
             .set("auto.offset.reset", "earliest")
             .create()
             .unwrap();

@@ -98,7 +98,7 @@ impl NetworkSettings {
     ) -> Result<Access, NetworkError> {
         let read = |path: &PathBuf| read(path).map_err(|e| NetworkError::File(path.clone(), e));
         let mut client = ClientConfig::new(servers);
-        let wants_tls = tls.unwrap_or(self.identity.is_some());
+        let wants_tls = tls.unwrap_or_else(|| self.identity.is_some());
         let tls = if wants_tls {
             let identity = match &self.identity {
                 Some((certificate, key)) => Some((read(certificate)?, read(key)?)),
