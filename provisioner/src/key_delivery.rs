@@ -80,7 +80,7 @@ pub fn seal_key(pem: &Secret, peer_hex: &str, seed: &SealSeed) -> Result<SealedK
         .compute_public_key()
         .map_err(|_| SealError::Crypto)?;
     let peer = UnparsedPublicKey::new(&X25519, peer);
-    let key = agree(&private, &peer, SealError::PeerKey, |secret| {
+    let key = agree(&private, peer, SealError::PeerKey, |secret| {
         Ok(derive_key(secret, &seed.iv))
     })?;
     let cipher = UnboundCipherKey::new(&AES_256, &key)
@@ -214,7 +214,7 @@ mod tests {
     fn password(node: &PrivateKey, sealed: &SealedKey) -> Vec<u8> {
         let ours: [u8; ECDH_BYTES] = decode_hex(&sealed.ecdh_public).unwrap();
         let ours = UnparsedPublicKey::new(&X25519, ours);
-        agree(node, &ours, (), |secret| Ok(secret.to_vec())).unwrap()
+        agree(node, ours, (), |secret| Ok(secret.to_vec())).unwrap()
     }
 
     #[test]
