@@ -48,6 +48,15 @@ mod real {
 
     const LIMIT: Duration = Duration::from_secs(5);
 
+    /// Two ports nobody uses, below those the system gives to whoever connects: a Kafka that comes back must find them free.
+    fn free_pair() -> Option<u16> {
+        let start = 20_000 + u16::try_from(std::process::id() % 5_000).ok()? * 2;
+        let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+        (start..32_000)
+            .step_by(2)
+            .find(|port| is_free(*port) && is_free(port + 1))
+    }
+
     /// A running one; it ends when dropped.
     struct Running(String);
 
