@@ -15,7 +15,10 @@ pub(crate) fn run(data: &[u8]) {
             assert!(!request.targets.is_empty());
             same_document(data, &out);
             let made = Transport::parse(&out).expect("what was made can be read");
-            assert_eq!(made.headers.reply_to.as_deref(), Some(bridge.reply_subject()));
+            assert_eq!(
+                made.headers.reply_to.as_deref(),
+                Some(bridge.reply_subject())
+            );
             let again = bridge.request(&out, way, &mut Vec::new());
             assert!(matches!(again, Err(Refusal::NoTargets)), "{again:?}");
         }
@@ -38,5 +41,8 @@ fn same_document(before: &[u8], after: &[u8]) {
     let after = Transport::parse(after).expect("what was made can be read");
     assert_eq!(before.data(), after.data());
     assert_eq!(before.version, after.version);
-    assert_eq!(before.headers.seen_by.len() + 1, after.headers.seen_by.len());
+    assert_eq!(
+        before.headers.seen_by.len() + 1,
+        after.headers.seen_by.len()
+    );
 }
