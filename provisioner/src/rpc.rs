@@ -4,7 +4,8 @@
 //! from the node that was asked. Requests carry their reply subject in NATS too, so that a broker says at once where
 //! nobody listens, and nobody waits out a time for a node that is gone.
 //!
-//! A discovery is a broadcast; it is over 300 ms after the latest reply, and after two seconds at any rate.
+//! A discovery is a broadcast; it is over 300 ms after the latest reply, and after two seconds at any rate. Answers that come
+//! later are taken as well, until the next one: ten thousand nodes on a busy host may need more than two seconds.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -75,6 +76,8 @@ struct Discovery {
     limit: Duration,
     latest: Option<Duration>,
     found: usize,
+    /// Its time is over. Who answers later is without configuration all the same, so it is kept until the next one.
+    is_over: bool,
 }
 
 /// Requests under way.
@@ -165,6 +168,7 @@ impl Rpc {
             limit: at.now + DISCOVERY_TIME,
             latest: None,
             found: 0,
+            is_over: false,
         });
         Ok(())
     }
@@ -291,17 +295,13 @@ impl Rpc {
         if now < due {
             return None;
         }
-        self.discovery.take().map(|discovery| discovery.found)
-    }
-
-    /// Whether a discovery is under way.
-    #[must_use]
-    pub const fn is_discovering(&self) -> bool {
-        self.discovery.is_some()
+        let discovery = self.discovery.as_mut()?;
+        discovery.is_over = true;
+        Some(discovery.found)
     }
 
     fn discovery_due(&self) -> Option<Duration> {
-        let discovery = self.discovery.as_ref()?;
+        let discovery = self.discovery.as_ref().filter(|d| !d.is_over)?;
         let window = discovery.latest.map(|latest| latest + DISCOVERY_WINDOW);
         Some(window.map_or(discovery.limit, |window| window.min(discovery.limit)))
     }

@@ -423,3 +423,20 @@ fn it_says_when_it_starts_and_when_it_ends() {
     let last = lab.published.pop_back().unwrap();
     assert_eq!(last.subject, "choria.lifecycle.event.shutdown.provisioner");
 }
+
+#[test]
+fn who_answers_a_discovery_late_is_found_too() {
+    let mut lab = Lab::new(1);
+    let discovery = lab.published.back().unwrap().clone();
+    assert!(discovery.subject.ends_with("agent.discovery"));
+    let reply = discovery.reply.unwrap();
+    let asked = Asked {
+        node: "n1".to_owned(),
+        action: String::new(),
+        id: reply.rsplit('.').next().unwrap().to_owned(),
+    };
+    lab.pass(5 * SECOND);
+    lab.good(&asked);
+    assert_eq!(lab.core.metrics().discovered.get(), 1);
+    lab.provision("n1");
+}
