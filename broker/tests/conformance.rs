@@ -1,12 +1,15 @@
 //! Wire scripts against real sockets: what a client sends, and every byte it must get.
 //!
-//! Each case of `conformance/*.txt` runs against this broker with one shard and with three, and against a real nats-server,
+//! Each case of `conformance/*.txt` runs against this broker with one shard and with three, against a real nats-server,
+//! against three of ours in a cluster and against two of ours with a real one, its connections spread over the members,
 //! so that an expectation of ours that nobody else shares cannot stand.
 //! The real one is `MUSTER_NATS_SERVER`, or `target/peers/bin/nats-server` (made by `scripts/peers`); without it, its trials are listed as ignored.
 //! What the parser does with every split of its input is tested in `wire`.
 
 #![expect(clippy::unwrap_used, reason = "a test program")]
 
+#[path = "conformance/members.rs"]
+mod members;
 #[path = "conformance/play.rs"]
 mod play;
 #[path = "conformance/script.rs"]
@@ -54,24 +57,23 @@ fn main() -> ExitCode {
             }
             let target = Target::NatsServer(peer.clone().unwrap_or_default());
             trials.extend(trial(&case, target, peer.is_none()));
+            trials.extend(trial(&case, Target::Cluster(None), false));
+            let mixed = Target::Cluster(Some(peer.clone().unwrap_or_default()));
+            trials.extend(trial(&case, mixed, peer.is_none()));
         }
     }
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 fn trial(case: &Arc<Case>, target: Target, absent: bool) -> Option<Trial> {
-    if case
-        .only
-        .as_deref()
-        .is_some_and(|only| only != target.family())
-    {
+    if !target.plays(case) {
         return None;
     }
     let case = Arc::clone(case);
     let name = format!("{}::{target}", case.name);
     let run = move || {
-        let server = target.start(&case.settings)?;
-        play::play(&case, server.address()).map_err(Into::into)
+        let mut server = target.start(&case.settings)?;
+        play::play(&case, &mut server).map_err(Into::into)
     };
     Some(Trial::test(name, run).with_ignored_flag(absent))
 }

@@ -17,6 +17,14 @@ const URLS_MAX: usize = 16;
 /// Bytes of one of them.
 const URL_MAX: usize = 300;
 
+/// What is told of a peer.
+#[derive(Debug)]
+pub(super) struct News {
+    /// With the address to dial it at.
+    pub(super) info: RouteInfo,
+    pub(super) origin: Origin,
+}
+
 /// Keeps what a peer says of its clients' addresses within bounds, for it goes into every client's INFO.
 pub(super) fn bound_urls(urls: &mut Vec<String>) {
     urls.retain(|url| {
@@ -26,13 +34,19 @@ pub(super) fn bound_urls(urls: &mut Vec<String>) {
 }
 
 impl Cluster {
-    /// Tells the other peers of a new one.
-    pub(super) fn spread(&mut self, newcomer: &Peer, origin: &Origin) {
-        let Some(place) = &newcomer.place else {
-            return;
-        };
+    /// Tells all peers of each other again.
+    pub(super) fn retell(&mut self) {
+        let all: Vec<News> = self.peers.values().filter_map(Peer::news).collect();
+        for news in all {
+            self.spread(&news);
+        }
+    }
+
+    /// Tells the other peers of one.
+    pub(super) fn spread(&mut self, news: &News) {
+        let origin = &news.origin;
         let by_gossip = matches!(origin, Origin::Dialled(target) if !target.explicit);
-        let told = newcomer.info.gossip_mode;
+        let told = news.info.gossip_mode;
         let spreads = match told {
             GossipMode::Disabled => false,
             GossipMode::Override => true,
@@ -41,11 +55,9 @@ impl Cluster {
         if !spreads {
             return;
         }
-        let mut info = RouteInfo {
-            ip: Some(place.dial_url()),
-            ..newcomer.info.clone()
-        };
-        for peer in self.peers.values() {
+        let mut info = news.info.clone();
+        let others = self.peers.iter();
+        for (_, peer) in others.filter(|(id, _)| ***id != *news.info.server_id) {
             info.gossip_mode = self.mode_for(peer, origin);
             self.figures.gossip_sent += 1;
             self.actions.push_back(ClusterAction::Tell {

@@ -43,6 +43,10 @@ use target::{Aim, Standing};
 /// Texts of a peer above this are no names.
 const NAME_MAX: usize = 256;
 
+/// Peers are told of each other again this often: news can be lost with the connection it was under way on, and two brokers that know of
+/// each other by it alone have given each other up after a long partition. Whoever knows the server already passes it over.
+const RETELL_EVERY: Duration = Duration::from_secs(30);
+
 /// Clients are told of changes at most this often.
 const URLS_EVERY: Duration = Duration::from_secs(1);
 
@@ -112,6 +116,8 @@ pub struct Cluster {
     urls_told: Vec<String>,
     urls_due: Option<Duration>,
     urls_last: Option<Duration>,
+    /// When peers are told of each other again.
+    retell_due: Option<Duration>,
     rng: fastrand::Rng,
 }
 
@@ -132,6 +138,7 @@ impl Cluster {
             urls_told: Vec::new(),
             urls_due: None,
             urls_last: None,
+            retell_due: None,
             rng: fastrand::Rng::with_seed(seed),
             config,
         };
@@ -428,6 +435,7 @@ impl Cluster {
             links: vec![link],
             primary: link.conn,
             lame_duck,
+            origin: origin.clone(),
         };
         self.figures.peers_joined += 1;
         self.note(ClusterNote::Joined {
@@ -435,7 +443,10 @@ impl Cluster {
             server_id: peer.info.server_id.as_str().into(),
             solicited: link.dialled.is_some(),
         });
-        self.spread(&peer, origin);
+        if let Some(news) = peer.news() {
+            self.spread(&news);
+        }
+        self.retell_due.get_or_insert(now + RETELL_EVERY);
         self.peers.insert(peer.info.server_id.as_str().into(), peer);
         self.urls_changed(now);
     }

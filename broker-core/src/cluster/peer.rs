@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use muster_wire::route_info::RouteInfo;
 
+use super::Origin;
 use super::config::RouteUrl;
+use super::gossip::News;
 use super::target::TargetId;
 use crate::ids::ConnRef;
 
@@ -43,11 +45,25 @@ pub(super) struct Peer {
     /// Which of them carries messages.
     pub(super) primary: ConnRef,
     pub(super) lame_duck: bool,
+    /// How it came, which decides how far the news of it goes.
+    pub(super) origin: Origin,
 }
 
 impl Peer {
     pub(super) fn is_ours(&self) -> bool {
         self.info.muster.is_some()
+    }
+
+    /// What others are told of it; nothing where they could not reach it.
+    pub(super) fn news(&self) -> Option<News> {
+        let place = self.place.as_ref()?;
+        Some(News {
+            info: RouteInfo {
+                ip: Some(place.dial_url()),
+                ..self.info.clone()
+            },
+            origin: self.origin.clone(),
+        })
     }
 
     /// Which connection of two of ours is to stay: the first of those dialled by the greater id.

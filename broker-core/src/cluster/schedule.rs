@@ -8,7 +8,7 @@ use super::config::RouteUrl;
 use super::figures::DialFailure;
 use super::note::ClusterNote;
 use super::target::{Aim, JITTER, Standing, Target, TargetId};
-use super::{Cluster, ClusterAction, URLS_AFTER, URLS_EVERY};
+use super::{Cluster, ClusterAction, RETELL_EVERY, URLS_AFTER, URLS_EVERY};
 use crate::close::CloseReason;
 
 /// By chance between nothing and the most, so that two brokers that lost each other do not dial at the same moment.
@@ -21,6 +21,13 @@ impl Cluster {
     pub fn poll_action(&mut self, now: Duration) -> Option<ClusterAction> {
         if let Some(action) = self.actions.pop_front() {
             return Some(action);
+        }
+        if self.retell_due.is_some_and(|due| due <= now) {
+            self.retell_due = (!self.peers.is_empty()).then_some(now + RETELL_EVERY);
+            self.retell();
+            if let Some(action) = self.actions.pop_front() {
+                return Some(action);
+            }
         }
         self.poll_urls(now)
             .or_else(|| self.poll_surplus(now))
@@ -40,7 +47,11 @@ impl Cluster {
         let own_id = &self.own.server_id;
         let surplus = self.peers.values();
         let surplus = surplus.filter_map(|peer| peer.surplus_due(own_id));
-        dials.chain(surplus).chain(self.urls_due).min()
+        let single = [self.urls_due, self.retell_due];
+        dials
+            .chain(surplus)
+            .chain(single.into_iter().flatten())
+            .min()
     }
 
     /// Notes that the list for clients may have changed.

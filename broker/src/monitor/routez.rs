@@ -55,9 +55,8 @@ pub(super) fn routez(broker: &Broker, params: Params<'_>) -> Result<Routez, Para
     let subs = params.subs()? != Subs::Omit;
     let moment = Moment::of(broker);
     let (shards, silent) = heard(broker.ask(move |core, _| {
-        let open: Vec<RouteSnapshot> = core.open_routes().collect();
-        let known = open.into_iter().filter(|route| !route.remote_id.is_empty());
-        known
+        core.open_routes()
+            .filter(|route| !route.remote_id.is_empty())
             .map(|route| {
                 let most = if subs { SUBS_MAX } else { 0 };
                 let list = core.route_subjects(route.key, most);

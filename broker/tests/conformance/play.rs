@@ -7,9 +7,15 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::script::{Act, Case, Step};
+use crate::target::Server;
 
 /// Nothing in a script takes this long; it only ends a trial that has failed.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+const PING: &[u8] = b"PING\r\n";
+
+/// How a message of a probe begins.
+const PROBE: &[u8] = b"MSG conformance.";
 
 /// A client's end of a connection.
 struct Peer {
@@ -18,15 +24,20 @@ struct Peer {
     closed: bool,
 }
 
-pub(crate) fn play(case: &Case, address: SocketAddr) -> Result<(), String> {
+pub(crate) fn play(case: &Case, server: &mut Server) -> Result<(), String> {
     let mut peers: BTreeMap<char, Peer> = BTreeMap::new();
+    let mut last = None;
     for step in &case.steps {
+        if last.is_some_and(|last| last != step.conn) {
+            server.settle()?;
+        }
+        last = Some(step.conn);
         let explain =
             |error: String| format!("line {}, connection {}: {error}", step.line, step.conn);
         let peer = match peers.entry(step.conn) {
             Entry::Occupied(open) => open.into_mut(),
             Entry::Vacant(place) => {
-                let mut peer = Peer::open(address).map_err(explain)?;
+                let mut peer = Peer::open(server.address(step.conn)).map_err(explain)?;
                 if !matches!(step.act, Act::Expect(_) | Act::ExpectLine(_)) {
                     peer.expect_line(b"INFO {").map_err(explain)?;
                 }
@@ -85,12 +96,12 @@ impl Peer {
     }
 
     fn expect(&mut self, expected: &[u8]) -> Result<(), String> {
-        self.pass_over_keep_alive(expected)?;
+        self.pass_over(expected)?;
         while self.received.len() < expected.len() && expected.starts_with(&self.received) {
             if !self.fill()? {
                 break;
             }
-            self.pass_over_keep_alive(expected)?;
+            self.pass_over(expected)?;
         }
         if !self.received.starts_with(expected) {
             return Err(format!("expected {}, got {}", show(expected), self.state()));
@@ -100,7 +111,7 @@ impl Peer {
     }
 
     fn expect_line(&mut self, prefix: &[u8]) -> Result<(), String> {
-        self.pass_over_keep_alive(prefix)?;
+        self.pass_over(prefix)?;
         loop {
             if let Some(end) = self.received.iter().position(|byte| *byte == b'\n') {
                 if !self.received.starts_with(prefix) {
@@ -112,7 +123,7 @@ impl Peer {
             if !self.fill()? {
                 break;
             }
-            self.pass_over_keep_alive(prefix)?;
+            self.pass_over(prefix)?;
         }
         Err(format!(
             "expected a line {}…, got {}",
@@ -124,6 +135,7 @@ impl Peer {
     fn expect_any_order(&mut self, pieces: &[Vec<u8>]) -> Result<(), String> {
         let mut left: Vec<&Vec<u8>> = pieces.iter().collect();
         while !left.is_empty() {
+            self.pass_over(b"")?;
             if let Some(at) = left
                 .iter()
                 .position(|piece| self.received.starts_with(piece))
@@ -152,9 +164,21 @@ impl Peer {
         }
     }
 
-    /// A server that measures round trips may ask at any time; where the script expects it, it stays.
-    fn pass_over_keep_alive(&mut self, expected: &[u8]) -> Result<(), String> {
-        const PING: &[u8] = b"PING\r\n";
+    /// What is not the script's: a server that measures round trips may ask at any time (where the script expects it, it stays),
+    /// and whoever subscribed to everything gets the probes of a cluster too.
+    fn pass_over(&mut self, expected: &[u8]) -> Result<(), String> {
+        while self.received.starts_with(PROBE) {
+            let mut ends = self
+                .received
+                .iter()
+                .enumerate()
+                .filter(|(_, byte)| **byte == b'\n');
+            match ends.nth(1).map(|(at, _)| at) {
+                Some(end) => drop(self.received.drain(..=end)),
+                None if self.fill()? => {}
+                None => break,
+            }
+        }
         if !expected.starts_with(b"PING") && self.received.starts_with(PING) {
             self.received.drain(..PING.len());
             self.send(b"PONG\r\n")?;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `== name` | a new case |
 //! | `only muster`, `only nats-server` | the case is for one of them: they differ here on purpose, and the comment above says why |
+//! | `only one-broker` | the case holds for one broker and not for a cluster, where word of a change takes its way |
 //! | `with key value` | a setting of the server, see `target.rs` |
 //! | `A> bytes` | connection A sends, with the escapes `\r \n \t \\ \0 \xNN` and `\{NNb}` for NN times the byte `b` |
 //! | `A: {json}` | A sends `CONNECT {json}` and `PING` and gets `PONG`; without JSON: neither verbose nor pedantic |

@@ -8,19 +8,32 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use muster_broker::{Broker, BrokerConfig};
+use muster_broker::{Broker, BrokerConfig, ClusterSetting};
 use muster_broker_core::config::{CoreConfig, Credentials};
+
+use crate::members::Members;
+use crate::script::Case;
 
 /// A kind of server.
 #[derive(Debug, Clone)]
 pub(crate) enum Target {
-    Muster { shards: u16 },
+    Muster {
+        shards: u16,
+    },
     NatsServer(PathBuf),
+    /// Three members: of ours, or the last one a real one.
+    Cluster(Option<PathBuf>),
 }
 
-/// A running server; it ends when dropped.
+/// What a script runs against; it ends when dropped.
 pub(crate) enum Server {
-    Muster(Broker),
+    One(One),
+    Cluster { servers: Vec<One>, members: Members },
+}
+
+/// A running server.
+pub(crate) enum One {
+    Muster(Box<Broker>),
     NatsServer {
         child: Child,
         address: SocketAddr,
@@ -42,38 +55,90 @@ impl std::fmt::Display for Target {
         match self {
             Self::Muster { shards } => write!(formatter, "muster_{shards}"),
             Self::NatsServer(_) => formatter.write_str("nats_server"),
+            Self::Cluster(None) => formatter.write_str("cluster"),
+            Self::Cluster(Some(_)) => formatter.write_str("mixed_cluster"),
         }
     }
 }
 
 impl Target {
-    pub(crate) fn family(&self) -> &'static str {
-        match self {
-            Self::Muster { .. } => "muster",
-            Self::NatsServer(_) => "nats-server",
+    /// Whether the case is for servers of this kind.
+    pub(crate) fn plays(&self, case: &Case) -> bool {
+        // Probes and the members' own limits would be counted.
+        let counts = case
+            .settings
+            .iter()
+            .any(|(key, _)| key == "max_connections");
+        match (self, case.only.as_deref()) {
+            (Self::Cluster(_), _) if counts => false,
+            (Self::Muster { .. } | Self::NatsServer(_), Some("one-broker")) => true,
+            (_, None) | (Self::Muster { .. } | Self::Cluster(None), Some("muster")) => true,
+            (Self::NatsServer(_), Some(only)) => only == "nats-server",
+            (Self::Muster { .. } | Self::Cluster(_), Some(_)) => false,
         }
     }
 
     pub(crate) fn start(&self, settings: &Settings) -> Result<Server, String> {
         match self {
-            Self::Muster { shards } => {
-                let core = CoreConfig {
-                    connections_max: 1000,
-                    ..CoreConfig::default()
-                };
-                let config = BrokerConfig {
-                    listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-                    shards: Some(*shards),
-                    core: core_config(core, settings),
-                    ..BrokerConfig::default()
-                };
-                Broker::start(config)
-                    .map(Server::Muster)
-                    .map_err(|error| error.to_string())
-            }
-            Self::NatsServer(path) => start_nats_server(path, settings),
+            Self::Muster { shards } => start_muster(*shards, settings, None).map(Server::One),
+            Self::NatsServer(path) => start_nats_server(path, settings, None).map(Server::One),
+            Self::Cluster(real) => start_cluster(real.as_deref(), settings),
         }
     }
+}
+
+fn start_muster(
+    shards: u16,
+    settings: &Settings,
+    cluster: Option<ClusterSetting>,
+) -> Result<One, String> {
+    let core = CoreConfig {
+        connections_max: 1000,
+        ..CoreConfig::default()
+    };
+    let config = BrokerConfig {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        shards: Some(shards),
+        core: core_config(core, settings),
+        cluster,
+        ..BrokerConfig::default()
+    };
+    let broker = Broker::start(config).map_err(|error| error.to_string())?;
+    Ok(One::Muster(Box::new(broker)))
+}
+
+fn start_cluster(real: Option<&Path>, settings: &Settings) -> Result<Server, String> {
+    let mut servers = Vec::new();
+    let mut routes: Vec<SocketAddr> = Vec::new();
+    for place in 0_u16..3 {
+        if let Some(path) = real.filter(|_| place == 2) {
+            servers.push(start_nats_server(path, settings, Some(&routes))?);
+            continue;
+        }
+        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let cluster = ClusterSetting::new("C", listen).with_routes(routes.iter().copied());
+        let one = start_muster(1 + 2 * (place % 2), settings, Some(cluster))?;
+        routes.extend(one.broker().and_then(Broker::peer_address));
+        servers.push(one);
+    }
+    let addresses = servers.iter().map(One::address).collect();
+    let members = Members::gather(addresses, &login(settings))?;
+    Ok(Server::Cluster { servers, members })
+}
+
+/// What a probe must show.
+fn login(settings: &Settings) -> String {
+    let mut login = String::new();
+    for (key, value) in settings {
+        match (key.as_str(), value.split_once(' ')) {
+            ("token", _) => login += &format!(",\"auth_token\":\"{value}\""),
+            ("user", Some((user, password))) => {
+                login += &format!(",\"user\":\"{user}\",\"pass\":\"{password}\"");
+            }
+            _ => {}
+        }
+    }
+    login
 }
 
 fn core_config(mut core: CoreConfig, settings: &Settings) -> CoreConfig {
@@ -137,10 +202,25 @@ fn nats_config(settings: &Settings) -> String {
     text
 }
 
-fn start_nats_server(path: &Path, settings: &Settings) -> Result<Server, String> {
+fn start_nats_server(
+    path: &Path,
+    settings: &Settings,
+    routes: Option<&[SocketAddr]>,
+) -> Result<One, String> {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let config = folder.path().join("server.conf");
-    std::fs::write(&config, nats_config(settings)).map_err(|error| error.to_string())?;
+    let mut text = nats_config(settings);
+    if let Some(routes) = routes {
+        let routes: Vec<String> = routes
+            .iter()
+            .map(|route| format!("\"nats://{route}\""))
+            .collect();
+        let routes = routes.join(", ");
+        text += &format!(
+            "cluster {{\n  name: C\n  listen: \"127.0.0.1:-1\"\n  routes: [{routes}]\n}}\n"
+        );
+    }
+    std::fs::write(&config, text).map_err(|error| error.to_string())?;
     let mut child = Command::new(path)
         .arg("-c")
         .arg(&config)
@@ -171,7 +251,7 @@ fn start_nats_server(path: &Path, settings: &Settings) -> Result<Server, String>
     // The log goes on; a full pipe would stop the server.
     std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
     let address = address.ok_or("nats-server did not say where it listens")?;
-    Ok(Server::NatsServer {
+    Ok(One::NatsServer {
         child,
         address,
         _folder: folder,
@@ -179,15 +259,43 @@ fn start_nats_server(path: &Path, settings: &Settings) -> Result<Server, String>
 }
 
 impl Server {
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// Where a connection of the script goes.
+    pub(crate) fn address(&self, conn: char) -> SocketAddr {
+        match self {
+            Self::One(one) => one.address(),
+            Self::Cluster { members, .. } => members.address(conn),
+        }
+    }
+
+    /// Lets what one connection said be known to all.
+    pub(crate) fn settle(&mut self) -> Result<(), String> {
+        match self {
+            Self::One(_) => Ok(()),
+            Self::Cluster { servers, members } => {
+                let ours: Vec<&Broker> = servers.iter().filter_map(One::broker).collect();
+                members.settle(&ours)
+            }
+        }
+    }
+}
+
+impl One {
+    fn address(&self) -> SocketAddr {
         match self {
             Self::Muster(broker) => broker.address(),
             Self::NatsServer { address, .. } => *address,
         }
     }
+
+    fn broker(&self) -> Option<&Broker> {
+        match self {
+            Self::Muster(broker) => Some(broker),
+            Self::NatsServer { .. } => None,
+        }
+    }
 }
 
-impl Drop for Server {
+impl Drop for One {
     fn drop(&mut self) {
         if let Self::NatsServer { child, .. } = self {
             let _ = child.kill();
