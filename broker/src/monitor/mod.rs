@@ -54,10 +54,13 @@ pub fn serve(broker: Arc<Broker>, address: SocketAddr) -> io::Result<HttpServer>
 #[derive(Default)]
 pub struct Guests {
     /// Each appends series of its own to `/metrics`.
-    pub metrics: Vec<Box<dyn Fn(&mut String) + Send + Sync>>,
+    pub metrics: Vec<Renderer>,
     /// Further pages, by path.
     pub pages: Vec<(&'static str, Page)>,
 }
+
+/// Appends series to a page of Prometheus' text format.
+pub type Renderer = Box<dyn Fn(&mut String) + Send + Sync>;
 
 /// Makes one page.
 pub type Page = Box<dyn Fn() -> HttpResponse + Send + Sync>;
