@@ -214,7 +214,7 @@ impl Client {
         }
         let said = String::from_utf8(std::mem::take(&mut self.said)).unwrap();
         said.strip_suffix("PONG\r\n")
-            .map_or(said.clone(), str::to_owned)
+            .map_or_else(|| said.clone(), str::to_owned)
     }
 
     /// What the broker answers to this.

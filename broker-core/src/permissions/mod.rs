@@ -13,7 +13,7 @@
 //! A pattern that is no valid subject covers and matches nothing.
 //!
 //! Sets are meant to be shared: connections with equal rights for publishing have one [`PublishRules`],
-//! which is what a shard's [`Verdicts`] remember, so fifty thousand nodes fill it no more than one does.
+//! and a shard remembers its verdicts by it, so fifty thousand nodes fill it no more than one does.
 
 mod verdicts;
 
