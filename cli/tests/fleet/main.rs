@@ -61,7 +61,7 @@ fn main() -> ExitCode {
     for (name, act) in daemons::ALL
         .iter()
         .chain(events::ALL)
-        .chain(&provisioning::ALL)
+        .chain(provisioning::ALL)
     {
         trials.push(Trial::test(*name, act));
     }

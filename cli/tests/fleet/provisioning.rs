@@ -240,7 +240,9 @@ pub(crate) fn nothing_to_go_by() -> Result<(), Failed> {
     Ok(())
 }
 
-pub(crate) const ALL: [(&str, fn() -> Result<(), Failed>); 2] = [
+type Act = fn() -> Result<(), Failed>;
+
+pub(crate) const ALL: &[(&str, Act)] = &[
     (
         "a_node_without_configuration_joins_the_fleet",
         a_node_without_configuration_joins_the_fleet,
