@@ -1,6 +1,10 @@
 //! Provisioning from end to end, with processes: brokers, nodes without configuration, a provisioner, the helpers of the
 //! examples. What is asserted is what an operator sees, and what went over the provisioning network.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "what is skipped is said on standard error"
+)]
 #![expect(clippy::unwrap_used, reason = "a test program")]
 
 mod examples;
