@@ -3,7 +3,7 @@
 //! Requests go one way, replies the other, each in a [`Lane`] with a bound of its own. A lane holds what its receiving side
 //! could not take yet. While that side is connected and slow, the sending side is not read (see [`Lane::is_high`]), so the
 //! pressure reaches the brokers. While it is not connected, reading goes on, or the connection would count as dead:
-//! the lane fills to [`LANE_MAX`], what is older than [`AGE_MAX`] or does not fit is dropped, and every drop is counted.
+//! the lane fills to [`LANE_MAX`], what is older than a minute or does not fit is dropped, and every drop is counted.
 
 use std::collections::VecDeque;
 use std::time::Duration;
