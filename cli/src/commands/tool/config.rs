@@ -141,10 +141,10 @@ mod tests {
     /// What each provider, with all it needs, makes a role ask for.
     fn asked(role: RoleArg) -> BTreeSet<String> {
         let mut asked = BTreeSet::new();
-        for (provider, adapter) in [
-            ("puppet", "choria_streams"),
-            ("file", "file"),
-            ("choria", "kafka"),
+        for (provider, adapter, members) in [
+            ("puppet", "choria_streams", "<name>"),
+            ("file", "file", ""),
+            ("choria", "kafka", ""),
         ] {
             let text = format!(
                 "plugin.choria.adapters = <name>\nplugin.choria.adapter.<name>.type = {adapter}\n\
@@ -152,6 +152,7 @@ mod tests {
             ) + &format!(
                 "identity = n\nplugin.security.provider = {provider}\nplugin.security.issuer.names = <name>\n\
                  plugin.choria.federation.collectives = a\nplugin.security.file.certificate = c\n\
+                 plugin.choria.federation.members = {members}\n\
                  plugin.choria.security.request_signer.url = https://signer.example.net\n"
             );
             let settings = Settings::parse(&text, "f");
