@@ -319,7 +319,10 @@ fn read_members(reader: &mut Reader<'_>) -> Vec<MemberKeys> {
             }
         }
         if servers.is_empty() {
-            reader.problem(&key, format!("is needed: {MEMBERS_KEY} names {cluster:?}"));
+            reader.problem(
+                MEMBERS_KEY,
+                format!("names {cluster:?}, and {key} is not set"),
+            );
         }
         let tls = SideTls::read(reader, &format!("{prefix}.tls"));
         members.push(MemberKeys {

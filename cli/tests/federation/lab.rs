@@ -121,7 +121,7 @@ impl Lab {
             "identity = fed.example.net\nplugin.choria.network.listen_address = 127.0.0.1\nplugin.choria.network.client_port = {port}\n\
              plugin.choria.broker_federation = true\nplugin.choria.federation.cluster = mt1\nplugin.choria.federation.workers = 1\n\
              plugin.choria.federation_middleware_hosts = {address}\nplugin.choria.middleware_hosts = 127.0.0.1:{port}\n{}",
-            security(at, "fed.example.net")
+            security(at, "broker")
         );
         fs::write(at.join("broker.conf"), text)?;
         let words = ["broker", "--monitor", "0", "--config", "broker.conf"];
