@@ -356,7 +356,11 @@ mod tests {
         let domain = SrvSurroundings::default();
         let none = |_: &Path| Err(io::ErrorKind::NotFound.into());
         let read = FederationSettings::read(&settings, "fb1.example.net", 2).unwrap();
-        read.load(&settings, &Surroundings::default(), &domain, none)
+        let around = Surroundings {
+            hostname: "fb1.example.net".to_owned(),
+            ..Surroundings::default()
+        };
+        read.load(&settings, &around, &domain, none)
             .map_err(|error| error.to_string())
     }
 

@@ -351,7 +351,14 @@ mod tests {
         let names: Vec<_> = agents.keys().map(String::as_str).collect();
         assert_eq!(
             names,
-            ["choria_util", "deep", "discovery", "parrot", "rpcutil"]
+            [
+                "choria_provision",
+                "choria_util",
+                "deep",
+                "discovery",
+                "parrot",
+                "rpcutil"
+            ]
         );
         let parrot = folder.path().join("choria/agent/parrot.json");
         assert_eq!(agents["parrot"], DdlPlace::File(parrot));

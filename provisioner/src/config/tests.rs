@@ -175,5 +175,6 @@ fn what_is_no_mapping_is_named() {
 #[test]
 fn the_packaged_file_is_good() {
     let config = read(include_str!("../../../packaging/etc/provisioner.yaml")).unwrap();
-    assert!(config.features.pki && config.log_file.is_none());
+    assert!(config.features.pki);
+    assert_eq!(config.log_file.as_deref(), Some("stdout"));
 }
