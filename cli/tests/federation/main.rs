@@ -129,7 +129,7 @@ fn in_one_process() -> Result<(), Failed> {
     for series in [
         "choria_federation_received_msgs",
         "muster_federation_dropped_msgs",
-        "choria_network_connections",
+        "muster_broker_protocol_errors_total",
     ] {
         assert!(page.contains(series), "{series} in {page}");
     }
