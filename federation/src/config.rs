@@ -170,6 +170,7 @@ impl FederationSettings {
         let around = Surroundings {
             // A broker's certificate is the host's, whoever runs it.
             is_root: true,
+            certname: (around.certname.clone()).or_else(|| Some(self.identity.clone())),
             disable_tls: around.disable_tls || plain,
             insecure: around.insecure || plain,
             ..around.clone()
