@@ -5,7 +5,6 @@
 //! one may hear of that message later than of the subscription. It is so with every cluster of the dialect, and is counted.
 
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
-#![expect(clippy::print_stderr, reason = "the count of what was lost is told")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -38,7 +38,9 @@ fn a_node_that_starts_later_is_found_by_its_event() {
     let node = lab.node("late.example.net", Manner::Good);
     await_counts(&provisioner, |m| m.provisioned.get() == 1);
     let metrics = provisioner.metrics();
-    assert_eq!(metrics.event_discovered.get() + metrics.discovered.get(), 1);
+    // The first discovery may still be open when the node comes, and then it is found twice, and taken once.
+    let found = metrics.event_discovered.get() + metrics.discovered.get();
+    assert!((1..=2).contains(&found), "{found}");
     let configure = lab.heard_of("configure");
     assert!(
         configure.inputs["config"]
