@@ -151,8 +151,14 @@ fn wave(callers: SocketAddr, nodes: SocketAddr, replies: usize) -> Result<f64, B
     let mut body = Vec::new();
     for counted in 0..replies {
         line.clear();
-        if heard.read_line(&mut line).is_err() {
-            return Err(format!("{} of {replies} replies were lost", replies - counted).into());
+        while line.is_empty() || line == "PING\r\n" {
+            if !line.is_empty() {
+                heard.get_mut().write_all(b"PONG\r\n")?;
+                line.clear();
+            }
+            if !heard.read_line(&mut line).is_ok_and(|read| read > 0) {
+                return Err(format!("{} of {replies} replies were lost", replies - counted).into());
+            }
         }
         let size: usize = line
             .trim_end()
